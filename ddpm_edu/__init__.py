@@ -1,0 +1,1 @@
+"""Learn denoising diffusion for robot manipulation by building it."""

@@ -1,0 +1,21 @@
+"""The errors that a user can mend. The command line prints each as one line and exits with code 2."""
+
+
+class UserError(ValueError):
+    """Something the user can mend: the message names what was found, what was wanted, and what to do."""
+
+
+class ConfigError(UserError):
+    """A combination of settings that cannot work."""
+
+
+class DatasetError(UserError):
+    """A dataset that is missing, broken, or does not fit the task."""
+
+
+class CheckpointError(UserError):
+    """A checkpoint that is missing, broken, or does not fit the policy."""
+
+
+class SimulatorError(UserError):
+    """The simulator or its renderer cannot run here."""
