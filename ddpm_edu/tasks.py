@@ -88,9 +88,7 @@ class Task:
 
 
 CAN = Task(name="can", title="Can", environment_name="PickPlaceCan", object_name="Can")
-SQUARE = Task(
-    name="square", title="Square", environment_name="NutAssemblySquare", object_name="SquareNut"
-)
+SQUARE = Task(name="square", title="Square", environment_name="NutAssemblySquare", object_name="SquareNut")
 TASKS = {task.name: task for task in (CAN, SQUARE)}
 
 
