@@ -1,0 +1,176 @@
+"""The command line: finds the command, reads its arguments, and says in one line what a user can mend."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import functools
+import importlib
+import io
+import os
+import re
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+from ddpm_edu.errors import UserError
+
+PROGRAM = "ddpm-edu"
+USER_ERROR, INTERRUPTED = 2, 128 + signal.SIGINT
+
+
+class Command(NamedTuple):
+    """Where a command's function stands; its typed arguments are the command's options."""
+
+    module: str
+    function: str
+    summary: str
+
+
+# Modules are imported when their command is called: `ddpm-edu --help` must not wait for torch.
+COMMANDS: dict[str, Command] = {
+    "doctor": Command("ddpm_edu.doctor", "doctor", "Check this machine; say how to mend what is missing."),
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command.
+
+    Args:
+        arguments: what follows `ddpm-edu` on the command line; by default this process's own.
+
+    Returns:
+        The exit code: 0, or a command's own; 2 where the user can mend something; 130 on Ctrl-C.
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    debug = os.environ.get("DDPM_EDU_DEBUG", "0") not in ("", "0")
+    while words and words[0] == "--debug":
+        debug = bool(words.pop(0))
+    try:
+        code = _run(words)
+        sys.stdout.flush()
+        return code
+    except KeyboardInterrupt:
+        if debug:
+            raise
+        return _say("interrupted", INTERRUPTED)
+    except BrokenPipeError:  # the reader, as in `| head`, has seen enough
+        _drop_output()
+        return 0
+    except Exception as error:
+        line = _mendable(error)
+        if debug or line is None:
+            raise
+        return _say(f"error: {line}", USER_ERROR)
+
+
+def _mendable(error: Exception) -> str | None:
+    """One line about an error that the user can mend; None for any other, which is a defect of ours."""
+    if isinstance(error, UserError):
+        return _one_line(str(error))
+    # h5py and safetensors wrap the system's error and keep only its text.
+    full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+    if full or "No space left on device" in str(error):
+        _drop_output()
+        place = f" while writing {error.filename}" if getattr(error, "filename", None) else ""
+        return f"the disk is full{place}; free some space, then run the same command again"
+    if (
+        isinstance(error, OSError)
+        and error.filename
+        and error.errno in (errno.EACCES, errno.EPERM, errno.EROFS)
+    ):
+        return f"{error.filename}: {error.strerror}; choose another place or change its permissions"
+    return None
+
+
+def _run(words: list[str]) -> int:
+    if not words or words[0] in ("-h", "--help", "help"):
+        print(_overview())
+        return 0
+    if words[0] == "--version":
+        from ddpm_edu import __version__
+
+        print(f"{PROGRAM} {__version__}")
+        return 0
+    for length in (2, 1):
+        name = " ".join(words[:length])
+        if name in COMMANDS:
+            return _call(name, words[length:])
+    group = [name for name in COMMANDS if name.startswith(f"{words[0]} ")]
+    raise UserError(
+        f"unknown command {words[0]!r}; the commands are {', '.join(group or COMMANDS)}; see {PROGRAM} --help"
+        if not group
+        else f"{words[0]!r} needs one of: {', '.join(group)}"
+    )
+
+
+def _call(name: str, options: list[str]) -> int:
+    command = COMMANDS[name]
+    function = getattr(importlib.import_module(command.module), command.function)
+    code = _parse(function, f"{PROGRAM} {name}", options)()
+    return code if isinstance(code, int) else 0
+
+
+def _parse(function: Callable[..., Any], program: str, options: list[str]) -> Callable[[], Any]:
+    """The function with its arguments read from the options, not yet called.
+
+    Raises:
+        UserError: on an unknown option, or a value that the function's types or a configuration refuses.
+    """
+    import tyro
+
+    @functools.wraps(function)
+    def bind(*arguments: Any, **named: Any) -> Callable[[], Any]:
+        return functools.partial(function, *arguments, **named)
+
+    said = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(said):
+            return tyro.cli(bind, prog=program, args=options)
+    except SystemExit as stop:
+        if stop.code in (0, None):
+            raise  # --help has been printed
+    # tyro draws a box of several paragraphs, separated by rules.
+    text = re.sub(r"\x1b\[[0-9;]*m", "", said.getvalue())
+    inner = [line.strip("│ ") for line in text.splitlines() if line.startswith("│")]
+    paragraphs = re.split(r"─{5,}", " ".join(inner))
+    raise UserError("; ".join(_one_line(part) for part in paragraphs if part.strip()) or _one_line(text))
+
+
+def _overview() -> str:
+    width = max(map(len, COMMANDS)) + 2
+    lines = [f"  {name:<{width}}{command.summary}" for name, command in COMMANDS.items()]
+    return "\n".join(
+        [
+            f"usage: {PROGRAM} COMMAND [OPTIONS]        {PROGRAM} COMMAND --help lists the options",
+            "",
+            "Train diffusion policies for robot manipulation, and watch them act.",
+            "",
+            *lines,
+            "",
+            "  --version    print the version",
+            "  --debug      before the command: show the full traceback of an error",
+        ]
+    )
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _drop_output() -> None:
+    """Lets nothing more reach standard output, so that Python's own flush at exit does not fail once more."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _say(line: str, code: int) -> int:
+    with contextlib.suppress(OSError):
+        sys.stdout.flush()
+    print(line, file=sys.stderr, flush=True)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())
