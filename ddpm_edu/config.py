@@ -156,21 +156,23 @@ class PolicyConfig:
             raise ConfigError(
                 f"n_obs_steps - 1 + n_action_steps = {self.n_obs_steps} - 1 + {self.n_action_steps} = {last} "
                 f"exceeds horizon {self.horizon}: actions are executed from index n_obs_steps - 1 on; "
-                f"set horizon to at least {last} or n_action_steps to at most {self.horizon - self.n_obs_steps + 1}"
+                f"set horizon to at least {last}, or n_action_steps to at most "
+                f"{self.horizon - self.n_obs_steps + 1}"
             )
         if self.denoiser == "unet":
             stride = 2 ** (len(self.unet.down_dims) - 1)
             if self.trajectory_steps % stride:
+                divisible = -(-self.trajectory_steps // stride) * stride
                 name = "n_action_steps" if self.pred_action_steps_only else "horizon"
                 raise ConfigError(
-                    f"{name} {self.trajectory_steps} is not divisible by {stride} = 2^({len(self.unet.down_dims)} - 1), "
-                    f"the product of the UNet's strides; take {-(-self.trajectory_steps // stride) * stride} "
+                    f"{name} {self.trajectory_steps} is not divisible by {stride} = "
+                    f"2^({len(self.unet.down_dims)} - 1), the product of the strides; take {divisible} "
                     f"or fewer levels in unet.down_dims"
                 )
         if self.denoiser == "transformer" and self.conditioning == "local":
             raise ConfigError(
-                "conditioning 'local' needs the UNet: the transformer has one condition token per observation, "
-                "which is its 'global'; set conditioning to 'global' or 'inpainting'"
+                "conditioning 'local' needs the UNet: the transformer has one condition token per "
+                "observation, which is its 'global'; set conditioning to 'global' or 'inpainting'"
             )
         if self.pred_action_steps_only and self.conditioning != "global":
             raise ConfigError(
@@ -280,8 +282,8 @@ def from_dict(kind: type, values: dict[str, Any], where: str = "") -> Any:
 def override(config: Any, **overrides: Any) -> Any:
     """A copy of a configuration with some settings replaced, at any depth.
 
-    A dotted name or a double underscore steps into a part: `override(config, noise__scheduler="ddpm")`. A plain
-    name that only one part has is found there: `override(config, scheduler="ddpm")`.
+    A dotted name or a double underscore steps into a part: `override(config, noise__scheduler="ddpm")`. A
+    plain name that only one part has is found there: `override(config, scheduler="ddpm")`.
 
     Raises:
         ConfigError: if a name is unknown or stands in several parts.

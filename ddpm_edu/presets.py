@@ -78,7 +78,8 @@ def _laptop(denoiser: str, observation: str) -> tuple[dict[str, Any], TrainingCo
 def _paper(denoiser: str, observation: str) -> tuple[dict[str, Any], TrainingConfig]:
     image = observation == "image"
     noise = NoiseConfig(scheduler="ddpm", num_inference_steps=100)
-    # An epoch of the paper's Square data (200 demonstrations, about 30 000 windows) is 472 steps of 64 or 118 of 256.
+    # An epoch of the paper's Square data (200 demonstrations, about 30 000 windows) is 472 steps of 64 or
+    # 118 steps of 256.
     batch_size, epochs = (64, 3050) if image else (256, 5000)
     steps = epochs * (472 if image else 118)
     if denoiser == "unet":

@@ -1,0 +1,212 @@
+"""How observations reach the denoiser: globally, locally, or by inpainting.
+
+- Global: all observation features stand beside the trajectory, and every step of it sees all of them.
+- Local: each step of the trajectory has features of its own, zero where nothing was observed.
+- Inpainting: observations are part of the trajectory itself; the known entries are written into it before
+  every denoising step, and the rest is filled in (Lugmayr et al. 2022; Janner et al. 2022).
+
+The same object decides in training and in sampling, so that the two cannot disagree.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from ddpm_edu.config import PolicyConfig
+from ddpm_edu.diffusion.masking import make_condition_mask
+from ddpm_edu.errors import ConfigError
+
+
+@dataclass
+class Conditions:
+    """What one call of the denoiser is given.
+
+    Attributes:
+        trajectory: what is denoised, without noise (B, T, D); in sampling zeros, of which only shape, dtype
+            and device count.
+        condition_data: the given entries, at their places (B, T, D).
+        condition_mask: True where an entry is given (B, T, D); None where nothing is.
+        denoiser_inputs: what the denoiser takes beside the trajectory, by name.
+    """
+
+    trajectory: Tensor
+    condition_data: Tensor
+    condition_mask: Tensor | None = None
+    denoiser_inputs: dict[str, Tensor] = field(default_factory=dict)
+
+
+class Conditioning:
+    """What the three ways have in common.
+
+    Args:
+        config: the policy's configuration.
+        obs_feature_dim: Do, the features of one observation.
+    """
+
+    def __init__(self, config: PolicyConfig, obs_feature_dim: int):
+        self.config = config
+        self.obs_feature_dim = obs_feature_dim
+        self.action_dim = config.action_dim
+
+    @property
+    def trajectory_dim(self) -> int:
+        """D: entries of one step of the trajectory."""
+        return self.action_dim
+
+    @property
+    def training_obs_steps(self) -> int:
+        """Observation steps that a training window must hold."""
+        return self.config.n_obs_steps
+
+    def denoiser_arguments(self) -> dict[str, int]:
+        """The sizes with which the denoiser is built so that it takes this conditioning."""
+        raise NotImplementedError
+
+    def for_training(
+        self, features: Tensor, actions: Tensor, generator: torch.Generator | None = None
+    ) -> Conditions:
+        """The conditions of a training batch.
+
+        Args:
+            features: observation features (B, `training_obs_steps`, Do).
+            actions: normalised actions (B, T, Da).
+            generator: draws what is random about the condition mask.
+        """
+        raise NotImplementedError
+
+    def for_sampling(self, features: Tensor, past_action: Tensor | None = None) -> Conditions:
+        """The conditions of sampling.
+
+        Args:
+            features: observation features (B, To, Do).
+            past_action: normalised actions before now (B, To-1, Da), for inpainting that sees them.
+        """
+        raise NotImplementedError
+
+    def first_action_index(self) -> int:
+        """Index in the trajectory of the first action that is executed."""
+        return 0 if self.config.pred_action_steps_only else self.config.n_obs_steps - 1
+
+    def _empty_trajectory(self, features: Tensor) -> Tensor:
+        shape = (features.shape[0], self.config.trajectory_steps, self.trajectory_dim)
+        return features.new_zeros(shape)  # (B, T, D)
+
+
+class GlobalConditioning(Conditioning):
+    """Every trajectory step sees all To observations: one vector for the UNet, tokens for the transformer."""
+
+    def denoiser_arguments(self) -> dict[str, int]:
+        if self.config.denoiser == "transformer":
+            return {"cond_dim": self.obs_feature_dim}
+        return {"global_cond_dim": self.config.n_obs_steps * self.obs_feature_dim}
+
+    def for_training(
+        self, features: Tensor, actions: Tensor, generator: torch.Generator | None = None
+    ) -> Conditions:
+        trajectory = actions
+        if self.config.pred_action_steps_only:
+            start = self.config.n_obs_steps - 1
+            trajectory = actions[:, start : start + self.config.n_action_steps]  # (B, Ta, Da)
+        return Conditions(trajectory, trajectory, None, self._inputs(features))
+
+    def for_sampling(self, features: Tensor, past_action: Tensor | None = None) -> Conditions:
+        _refuse_past_action(past_action, "global")
+        trajectory = self._empty_trajectory(features)
+        return Conditions(trajectory, trajectory, None, self._inputs(features))
+
+    def _inputs(self, features: Tensor) -> dict[str, Tensor]:
+        if self.config.denoiser == "transformer":
+            return {"cond": features}  # (B, To, Do)
+        return {"global_cond": features.flatten(start_dim=1)}  # (B, To*Do)
+
+
+class LocalConditioning(Conditioning):
+    """Each trajectory step has its own observation's features; zero after the first To."""
+
+    def denoiser_arguments(self) -> dict[str, int]:
+        return {"local_cond_dim": self.obs_feature_dim}
+
+    def for_training(
+        self, features: Tensor, actions: Tensor, generator: torch.Generator | None = None
+    ) -> Conditions:
+        return Conditions(actions, actions, None, self._inputs(features))
+
+    def for_sampling(self, features: Tensor, past_action: Tensor | None = None) -> Conditions:
+        _refuse_past_action(past_action, "local")
+        trajectory = self._empty_trajectory(features)
+        return Conditions(trajectory, trajectory, None, self._inputs(features))
+
+    def _inputs(self, features: Tensor) -> dict[str, Tensor]:
+        B, To, Do = features.shape
+        local_cond = features.new_zeros((B, self.config.trajectory_steps, Do))  # (B, T, Do)
+        local_cond[:, :To] = features
+        return {"local_cond": local_cond}
+
+
+class InpaintingConditioning(Conditioning):
+    """Observations are a part of the trajectory: (action, features) at every step, the known ones given.
+
+    The denoiser takes nothing beside the trajectory. In training it sees the features of all T steps and
+    learns to predict those after now as well.
+    """
+
+    @property
+    def trajectory_dim(self) -> int:
+        return self.action_dim + self.obs_feature_dim
+
+    @property
+    def training_obs_steps(self) -> int:
+        return self.config.horizon
+
+    def denoiser_arguments(self) -> dict[str, int]:
+        return {}
+
+    def for_training(
+        self, features: Tensor, actions: Tensor, generator: torch.Generator | None = None
+    ) -> Conditions:
+        condition_data = torch.cat([actions, features], dim=-1)  # (B, T, Da+Do)
+        # The noisy target carries no gradient: otherwise the encoder could lower the loss by making its own
+        # future features easy to predict. The given entries carry it, unless the reference's cut is wanted.
+        trajectory = condition_data.detach()
+        if not self.config.inpainting.train_encoder:
+            condition_data = trajectory
+        mask = make_condition_mask(
+            condition_data.shape,
+            action_dim=self.action_dim,
+            n_obs_steps=self.config.n_obs_steps,
+            fix_obs_steps=self.config.inpainting.fix_obs_steps,
+            past_action_visible=self.config.inpainting.past_action_visible,
+            generator=generator,
+            device=condition_data.device,
+        )  # (B, T, Da+Do)
+        return Conditions(trajectory, condition_data, mask)
+
+    def for_sampling(self, features: Tensor, past_action: Tensor | None = None) -> Conditions:
+        To, Da = self.config.n_obs_steps, self.action_dim
+        if past_action is not None and not self.config.inpainting.past_action_visible:
+            _refuse_past_action(past_action, "inpainting without past_action_visible")
+        condition_data = self._empty_trajectory(features)  # (B, T, Da+Do)
+        condition_data[:, :To, Da:] = features
+        condition_mask = torch.zeros_like(condition_data, dtype=torch.bool)  # (B, T, Da+Do)
+        condition_mask[:, :To, Da:] = True
+        if past_action is not None:
+            condition_data[:, : To - 1, :Da] = past_action
+            condition_mask[:, : To - 1, :Da] = True
+        return Conditions(torch.zeros_like(condition_data), condition_data, condition_mask)
+
+
+def make_conditioning(config: PolicyConfig, obs_feature_dim: int) -> Conditioning:
+    """The conditioning that a configuration names."""
+    kinds = {"global": GlobalConditioning, "local": LocalConditioning, "inpainting": InpaintingConditioning}
+    return kinds[config.conditioning](config, obs_feature_dim)
+
+
+def _refuse_past_action(past_action: Tensor | None, name: str) -> None:
+    if past_action is not None:
+        raise ConfigError(
+            f"past_action was given, but conditioning {name} cannot take it; "
+            "use conditioning 'inpainting' with inpainting.past_action_visible"
+        )
