@@ -174,8 +174,10 @@ class InpaintingConditioning(Conditioning):
         if not self.config.inpainting.train_encoder:
             condition_data = trajectory
         mask = make_condition_mask(
-            condition_data.shape,
+            batch_size=condition_data.shape[0],
+            horizon=condition_data.shape[1],
             action_dim=self.action_dim,
+            obs_feature_dim=self.obs_feature_dim,
             n_obs_steps=self.config.n_obs_steps,
             fix_obs_steps=self.config.inpainting.fix_obs_steps,
             past_action_visible=self.config.inpainting.past_action_visible,

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from ddpm_edu.conditioning import Conditioning
 from ddpm_edu.config import PolicyConfig
 from ddpm_edu.data.normalizer import Normalizer
-from ddpm_edu.diffusion.masking import masked_mse
+from ddpm_edu.diffusion.masking import clamp_conditioned, masked_mse
 from ddpm_edu.diffusion.sampling import sample
 from ddpm_edu.errors import ConfigError
 from ddpm_edu.policy_inputs import check_batch, check_observation
@@ -133,8 +133,8 @@ class DiffusionPolicy(nn.Module):
         # what is given is given without noise, and there is nothing to learn about it
         loss_mask = None
         if conditions.condition_mask is not None:
-            noisy_trajectory = torch.where(
-                conditions.condition_mask, conditions.condition_data, noisy_trajectory
+            noisy_trajectory = clamp_conditioned(
+                noisy_trajectory, conditions.condition_data, conditions.condition_mask
             )
             loss_mask = ~conditions.condition_mask  # (B, T, D)
 
@@ -185,7 +185,8 @@ class DiffusionPolicy(nn.Module):
             condition_data: the given entries at their places (B, T, D); its shape is the trajectory's.
             condition_mask: True where an entry is given (B, T, D), or None.
             generator: draws the noise; a list has one generator for each trajectory of the batch.
-            callback: called as `callback(step_index, timestep, trajectory)` after each denoising step.
+            callback: called as `callback(step_index, timestep, trajectory)` before each denoising step and, as
+                timestep -1, at the end.
             step_arguments: keyword arguments for the scheduler's `step`.
             **denoiser_inputs: what the denoiser takes beside the trajectory, such as `global_cond`.
 

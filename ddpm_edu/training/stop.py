@@ -1,0 +1,46 @@
+"""Stopping between two steps instead of inside one."""
+
+from __future__ import annotations
+
+import signal
+import time
+from types import FrameType
+
+
+class StopRequest:
+    """Notes Ctrl-C, SIGTERM and a time limit; the training loop asks between its steps.
+
+    A second Ctrl-C interrupts at once.
+
+    Args:
+        max_minutes: the time limit, or None.
+    """
+
+    def __init__(self, max_minutes: float | None = None):
+        self.reason: str | None = None
+        self._deadline = None if max_minutes is None else time.monotonic() + 60 * max_minutes
+        self._max_minutes = max_minutes
+        self._previous: dict[int, object] = {}
+
+    def __enter__(self) -> StopRequest:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            try:
+                self._previous[number] = signal.signal(number, self._note)
+            except ValueError:  # not the main thread: a notebook's own handling stays in charge
+                break
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        if self.reason is not None:
+            raise KeyboardInterrupt
+        self.reason = "interrupted" if number == signal.SIGINT else "terminated"
+
+    def __call__(self) -> bool:
+        """Whether to stop now."""
+        if self.reason is None and self._deadline is not None and time.monotonic() >= self._deadline:
+            self.reason = f"reached --max-minutes {self._max_minutes:g}"
+        return self.reason is not None

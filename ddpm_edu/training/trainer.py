@@ -1,0 +1,338 @@
+"""Training a policy: one loop that can be stopped at any moment and goes on as if it had not been.
+
+What a step draws at random (which windows, which noise, which diffusion steps) comes from generators whose
+state is in the checkpoint, and is drawn for the whole batch before it is shared among processes. So a
+resumed run equals an uninterrupted one, and two processes follow the same loss curve as one.
+"""
+
+from __future__ import annotations
+
+import platform
+import time
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from accelerate.utils import set_seed
+from tqdm.auto import tqdm
+
+from ddpm_edu.config import Config, to_dict
+from ddpm_edu.data.demonstrations import Demonstrations
+from ddpm_edu.data.windows import Windows
+from ddpm_edu.errors import ConfigError
+from ddpm_edu.factory import build_policy
+from ddpm_edu.paths import shipped_demonstrations
+from ddpm_edu.policy import DiffusionPolicy
+from ddpm_edu.training.checkpoint import (
+    Checkpoint,
+    list_checkpoints,
+    load_state,
+    read_checkpoint,
+    save_checkpoint,
+)
+from ddpm_edu.training.log import RunLog
+from ddpm_edu.training.optimizer import make_ema, make_learning_rate, make_optimizer
+from ddpm_edu.training.stop import StopRequest
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """How a call of `Trainer.run` ended.
+
+    Attributes:
+        checkpoint: the newest checkpoint.
+        step: optimiser steps taken since the run began.
+        stopped: why it ended before its last step, or None.
+        seconds: time of this call.
+        loss: mean training loss of the last entry of the log.
+    """
+
+    checkpoint: Path
+    step: int
+    stopped: str | None
+    seconds: float
+    loss: float
+
+
+class Trainer:
+    """Trains one policy in one folder.
+
+    Args:
+        config: the run. A folder that holds a checkpoint of the same configuration is resumed.
+        run_dir: the run's folder.
+        policy: a policy to train instead of a fresh one.
+
+    Raises:
+        ConfigError: if the folder holds a run of another configuration.
+        DatasetError: if the demonstrations are missing or broken.
+    """
+
+    def __init__(self, config: Config, run_dir: str | Path, policy: DiffusionPolicy | None = None):
+        self.config, self.run_dir = config, Path(run_dir)
+        self.checkpoints = self.run_dir / "checkpoints"
+        training = config.training
+        self.accelerator = Accelerator(mixed_precision=training.mixed_precision)
+        share = self.accelerator.num_processes * training.gradient_accumulation_steps
+        if training.batch_size % share:
+            raise ConfigError(
+                f"training.batch_size {training.batch_size} is not divisible by {share} = "
+                f"{self.accelerator.num_processes} processes x {training.gradient_accumulation_steps} "
+                "accumulation steps"
+            )
+        # The same seed in every process: they must start from the same weights and draw the same noise.
+        set_seed(training.seed)
+        self.generator = torch.Generator().manual_seed(training.seed)
+        self.step = 0
+
+        self.policy = policy if policy is not None else build_policy(config.policy)
+        path = config.data.path or shipped_demonstrations(config.policy.task, config.policy.observation)
+        self.windows, self.validation = self._read(path)
+        self.batches = self.windows.batches(training.batch_size, seed=training.seed)
+        self.policy.to(self.accelerator.device)
+        self.ema = make_ema(self.policy, training)
+        optimizer = make_optimizer(self.policy, training)
+        self.learning_rate = make_learning_rate(optimizer, training)
+        self.model, self.optimizer = self.accelerator.prepare(self.policy, optimizer)
+        self._resume()
+
+    # ------------------------------------------------------------------------------------------ data
+
+    def _read(self, path: str | Path) -> tuple[Windows, Windows | None]:
+        policy = self.policy
+        train = Demonstrations.read(
+            path,
+            policy.config.task,
+            policy.config.observation,
+            filter_key="train",
+            max_demonstrations=self.config.data.max_demonstrations,
+        )
+        valid = Demonstrations.read(path, policy.config.task, policy.config.observation, filter_key="valid")
+        # Fitted on what is trained on, and nothing else.
+        policy.normalizer.fit(train)
+        return self._windows(train), self._windows(valid)
+
+    def _windows(self, demonstrations: Demonstrations) -> Windows:
+        policy = self.policy
+        return Windows(
+            demonstrations,
+            policy.horizon,
+            policy.n_obs_steps,
+            policy.n_action_steps,
+            obs_steps=policy.conditioning.training_obs_steps,
+        )
+
+    # ------------------------------------------------------------------------------------------ loop
+
+    def run(self, max_minutes: float | None = None, progress: bool = True) -> TrainingResult:
+        """Train until the last step, or until the time limit, Ctrl-C or SIGTERM, and save a checkpoint.
+
+        Args:
+            max_minutes: stop cleanly after so many minutes.
+            progress: show a progress bar.
+        """
+        training = self.config.training
+        main = self.accelerator.is_main_process
+        started, losses, loss_mean = time.monotonic(), [], float("nan")
+        log = RunLog(self.run_dir, self.step) if main else None
+        bar = tqdm(
+            total=training.steps,
+            initial=self.step,
+            desc="training",
+            unit="step",
+            disable=not (progress and main),
+        )
+        with StopRequest(max_minutes) as stop_requested:
+            while self.step < training.steps and not self._agree(stop_requested()):
+                losses.append(self._train_step())
+                bar.update()
+                if self.step % training.log_every == 0 or self.step == training.steps:
+                    # Read only now: a GPU would have to be waited for at every step.
+                    loss_mean = self._mean_over_processes(float(torch.stack(losses).mean()))
+                    losses = []
+                    bar.set_postfix(loss=f"{loss_mean:.4f}")
+                    if log:
+                        rate = self.learning_rate.get_last_lr()[0]
+                        seconds = self.seconds + time.monotonic() - started
+                        log.write(self.step, loss=loss_mean, learning_rate=rate, seconds=seconds)
+                if self.step % training.validate_every == 0 or self.step == training.steps:
+                    validation_loss = self.validation_loss()
+                    if log:
+                        log.write(self.step, validation_loss=validation_loss)
+                if self.step % training.checkpoint_every == 0 and self.step < training.steps:
+                    self._save(started)
+        bar.close()
+        path = self._save(started)
+        if log:
+            log.close()
+        return TrainingResult(path, self.step, stop_requested.reason, time.monotonic() - started, loss_mean)
+
+    def _train_step(self) -> torch.Tensor:
+        """One optimiser step; returns this process's share of the loss ()."""
+        training = self.config.training
+        indices = next(self.batches)  # (B,)
+        noise, timesteps = self._draw(len(indices))
+        # Contiguous shares of one global batch: the mean of their means is the mean of the whole.
+        share = len(indices) // (self.accelerator.num_processes * training.gradient_accumulation_steps)
+        first = self.accelerator.process_index * training.gradient_accumulation_steps
+        self.model.train()
+        total = torch.zeros((), device=self.accelerator.device)
+        for part in range(first, first + training.gradient_accumulation_steps):
+            rows = slice(part * share, (part + 1) * share)
+            batch = self._to_device(self.windows.batch(indices[rows]))
+            last = part == first + training.gradient_accumulation_steps - 1
+            # Gradients are exchanged once for each optimiser step, with its last part.
+            with nullcontext() if last else self.accelerator.no_sync(self.model):
+                loss = self.model(
+                    batch,
+                    noise=noise[rows].to(self.accelerator.device),
+                    timesteps=timesteps[rows].to(self.accelerator.device),
+                )
+                self.accelerator.backward(loss / training.gradient_accumulation_steps)
+            total += loss.detach() / training.gradient_accumulation_steps
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        self.learning_rate.step()
+        self.ema.update_parameters(self.policy)
+        self.step += 1
+        return total
+
+    def _draw(self, B: int, generator: torch.Generator | None = None) -> tuple[torch.Tensor, torch.Tensor]:
+        """The noise (B, T, D) and diffusion steps (B,) of a whole batch, drawn on the CPU."""
+        generator = generator or self.generator
+        config = self.policy.config
+        shape = (B, config.trajectory_steps, self.policy.conditioning.trajectory_dim)
+        noise = torch.randn(shape, generator=generator)  # (B, T, D)
+        K = self.policy.noise_scheduler.config.num_train_timesteps
+        return noise, torch.randint(0, K, (B,), generator=generator)
+
+    @torch.no_grad()
+    def validation_loss(self, max_windows: int = 1024) -> float:
+        """The loss of the averaged weights on held-out demonstrations, the same noise at every call.
+
+        In evaluation mode: dropout or random crops would measure something that never acts.
+        """
+        if self.validation is None or len(self.validation) == 0:
+            return float("nan")
+        generator = torch.Generator().manual_seed(0)
+        indices = torch.randperm(len(self.validation), generator=generator)[:max_windows]
+        self.ema.eval()
+        total = 0.0
+        for rows in indices.split(self.config.training.batch_size):
+            noise, timesteps = self._draw(len(rows), generator)
+            loss = self.ema.module.compute_loss(
+                self._to_device(self.validation.batch(rows)),
+                noise=noise.to(self.accelerator.device),
+                timesteps=timesteps.to(self.accelerator.device),
+            )
+            total += float(loss) * len(rows)
+        return total / len(indices)
+
+    def _to_device(self, batch: dict[str, Any]) -> dict[str, Any]:
+        device = self.accelerator.device
+        return {
+            key: self._to_device(value) if isinstance(value, dict) else value.to(device, non_blocking=True)
+            for key, value in batch.items()
+        }
+
+    def _mean_over_processes(self, value: float) -> float:
+        if self.accelerator.num_processes == 1:
+            return value
+        tensor = torch.tensor(value, device=self.accelerator.device, dtype=torch.float64)
+        return float(self.accelerator.reduce(tensor, reduction="mean"))
+
+    def _agree(self, stop: bool) -> bool:
+        """Whether any process wants to stop: all must leave the loop at the same step."""
+        if self.accelerator.num_processes == 1:
+            return stop
+        return self._mean_over_processes(float(stop)) > 0
+
+    # ----------------------------------------------------------------------------------- checkpoints
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """What made this run: versions and machine."""
+        from ddpm_edu import __version__
+
+        return {
+            "ddpm_edu": __version__,
+            "torch": torch.__version__,
+            "python": platform.python_version(),
+            "machine": platform.machine(),
+            "threads": torch.get_num_threads(),
+            "device": str(self.accelerator.device),
+        }
+
+    def _save(self, started: float) -> Path:
+        folder = self.checkpoints / f"step_{self.step:08d}"
+        if self.accelerator.is_main_process:
+            seconds = self.seconds + time.monotonic() - started
+            training = {
+                "optimizer": self.optimizer.state_dict(),
+                "learning_rate": self.learning_rate.state_dict(),
+                "n_averaged": self.ema.n_averaged,
+                "generator": self.generator.get_state(),
+                "batches": self.batches.state_dict(),
+                "torch": torch.get_rng_state(),
+                "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+                "seconds": seconds,
+            }
+            if self.accelerator.scaler is not None:
+                training["scaler"] = self.accelerator.scaler.state_dict()
+            checkpoint = Checkpoint(
+                self.step,
+                self.config,
+                self.policy.state_dict(),
+                self.ema.module.state_dict(),
+                training,
+                self.about,
+            )
+            save_checkpoint(self.checkpoints, checkpoint, keep=self.config.training.keep_checkpoints)
+        self.accelerator.wait_for_everyone()
+        return folder
+
+    def _resume(self) -> None:
+        self.seconds = 0.0
+        if not list_checkpoints(self.checkpoints):
+            return
+        checkpoint = read_checkpoint(self.run_dir)
+        self._refuse_another_run(checkpoint.config)
+        where, state = self.run_dir, checkpoint.training
+        load_state(self.policy, checkpoint.weights, where)
+        load_state(self.ema.module, checkpoint.ema, where)
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.learning_rate.load_state_dict(state["learning_rate"])
+        self.ema.n_averaged.copy_(state["n_averaged"])
+        self.generator.set_state(state["generator"])
+        self.batches.load_state_dict(state["batches"])
+        torch.set_rng_state(state["torch"])
+        if state["cuda"] and torch.cuda.is_available():
+            torch.cuda.set_rng_state_all(state["cuda"])
+        if self.accelerator.scaler is not None:
+            self.accelerator.scaler.load_state_dict(state["scaler"])
+        self.seconds = state["seconds"]
+        self.step = checkpoint.step
+
+    def _refuse_another_run(self, saved: Config) -> None:
+        # How often to log, validate and save does not change what is learned.
+        free = ("log_every", "validate_every", "checkpoint_every", "keep_checkpoints")
+        same = {name: getattr(saved.training, name) for name in free}
+        mine = to_dict(replace(self.config, training=replace(self.config.training, **same)))
+        if mine != to_dict(saved):
+            name, old, new = _first_difference(to_dict(saved), mine)
+            raise ConfigError(
+                f"{self.run_dir} holds a run with {name} = {old!r}, and {new!r} is asked for; "
+                "choose another --run-dir, or the same settings to resume it"
+            )
+
+
+def _first_difference(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> tuple[str, Any, Any]:
+    for name in old:
+        if isinstance(old[name], dict):
+            if old[name] != new[name]:
+                return _first_difference(old[name], new[name], f"{prefix}{name}.")
+        elif old[name] != new[name]:
+            return f"{prefix}{name}", old[name], new[name]
+    raise AssertionError("no difference")
