@@ -1,0 +1,1 @@
+"""The simulator: environments, scripted experts, collecting demonstrations, and rolling policies out."""
