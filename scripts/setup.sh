@@ -1,0 +1,162 @@
+#!/bin/sh
+# Makes .venv with everything that ddpm_edu needs. Run it as often as you like: it does what is missing, goes on
+# where an interrupted run stopped, and is done at once when nothing has changed.
+#
+#   PYTHON=/path/to/python3.11   take this interpreter instead of searching for one
+#   UV_TORCH_BACKEND=cpu         take the small CPU build of torch from PyTorch's own index
+set -eu
+cd "$(dirname "$0")/.."
+root=$(pwd)
+venv=.venv
+stamp=$venv/.setup-done
+
+say() { printf 'setup: %s\n' "$*"; }
+fail() {
+    printf 'error: %s\n' "$*" >&2
+    exit 2
+}
+
+# ------------------------------------------------------------------------------------------ Python
+
+supported() {
+    "$1" -c 'import sys; sys.exit(sys.implementation.name != "cpython" or not (3, 10) <= sys.version_info < (3, 13))' \
+        2>/dev/null
+}
+
+find_python() {
+    # The version that everything was measured with comes first.
+    for candidate in ${PYTHON:-python3.11 python3 python3.12 python3.10 python}; do
+        if supported "$candidate"; then
+            # The interpreter itself, not a launcher such as pyenv's, nor a virtual environment that is active.
+            "$candidate" -c 'import sys; print(sys._base_executable)'
+            return
+        fi
+    done
+    return 1
+}
+
+python=$(find_python) || fail "no CPython 3.10, 3.11 or 3.12 found${PYTHON:+ at PYTHON=$PYTHON}; install one" \
+    "(on Debian or Ubuntu: apt-get install python3), or name one: PYTHON=/path/to/python3.11 scripts/setup.sh"
+
+# --------------------------------------------------------------------------- What is already done?
+
+fingerprint=$({
+    "$python" -c 'import sys; print(sys.executable, sys.version)'
+    echo "$root ${UV_TORCH_BACKEND:-}"
+    cat pyproject.toml constraints.txt scripts/setup.sh
+} | sha256sum)
+
+if [ "$(cat "$stamp" 2>/dev/null)" = "$fingerprint" ] && $venv/bin/ddpm-edu --version >/dev/null 2>&1; then
+    exit 0
+fi
+
+# --------------------------------------------------------------------------------- System packages
+
+has_command() { command -v "$1" >/dev/null 2>&1; }
+has_library() { "$python" -c 'import ctypes, sys; ctypes.CDLL(sys.argv[1])' "$1" 2>/dev/null; }
+has_header() { echo "#include <$1>" | cc -E ${2:+"-I$2"} - >/dev/null 2>&1; }
+
+missing_packages() {
+    # robomimic's egl-probe and robosuite's evdev are compiled on this machine.
+    has_command cc || echo gcc
+    has_command c++ || echo g++
+    has_command make || echo make
+    has_command cmake || echo cmake
+    if has_command cc; then
+        has_header stdlib.h || echo libc6-dev
+        has_header linux/input.h || echo linux-libc-dev
+    else
+        echo libc6-dev linux-libc-dev
+    fi
+    include=$("$python" -c 'import sysconfig; print(sysconfig.get_path("include"))')
+    version=$("$python" -c 'import sys; print("python%d.%d" % sys.version_info[:2])')
+    [ -e "$include/Python.h" ] || echo "$version-dev"
+    "$python" -c 'import ensurepip, venv' 2>/dev/null || echo "$version-venv"
+    # Pictures are drawn by OSMesa in software, or on a GPU through EGL.
+    has_library libOSMesa.so.8 || has_library libOSMesa.so.6 || echo libosmesa6
+    if [ -e /dev/nvidia0 ]; then
+        has_library libEGL.so.1 || echo libegl1
+    fi
+    # OpenCV, which robosuite imports, is linked against both.
+    has_library libGL.so.1 || echo libgl1
+    has_library libgthread-2.0.so.0 || echo libglib2.0-0
+}
+
+install_system_packages() {
+    packages=$(missing_packages | tr '\n' ' ')
+    packages=${packages% }
+    [ -n "$packages" ] || return 0
+    as_root=
+    if [ "$(id -u)" -ne 0 ]; then
+        as_root="sudo -n"
+    fi
+    command="apt-get update && ${as_root:+sudo }apt-get install -y --no-install-recommends $packages"
+    has_command apt-get || fail "system packages are missing, by their Debian names: $packages"
+    if [ -n "$as_root" ] && ! sudo -n true 2>/dev/null; then
+        fail "system packages are missing; run: sudo $command"
+    fi
+    say "installing system packages: $packages"
+    $as_root apt-get update -q >/dev/null || say "apt-get update failed; trying with the lists that are here"
+    # shellcheck disable=SC2086 # packages are several words
+    $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $packages >/dev/null ||
+        fail "installing system packages failed; run: ${as_root:+sudo }$command"
+}
+
+install_system_packages
+
+# --------------------------------------------------------------------------------- Python packages
+
+make_venv() {
+    # A moved folder or a vanished interpreter leaves an environment whose scripts point nowhere.
+    if [ "$(cat $venv/.setup-place 2>/dev/null)" = "$root $python" ] && supported $venv/bin/python; then
+        return
+    fi
+    say "making $venv with $("$python" --version)"
+    "$python" -m venv --clear $venv || fail "$python could not make a virtual environment in $root/$venv"
+    echo "$root $python" >$venv/.setup-place
+}
+
+# uv does not read pip's configuration; an index, wheel folder or certificate that is set for pip counts here too.
+pip_setting() {
+    "$venv/bin/python" -m pip config list 2>/dev/null | sed -n "s/^[a-z:]*\.$1='\(.*\)'\$/\1/p" | tail -n 1 |
+        sed 's/\\n/ /g'
+}
+
+lend_pip_settings_to_uv() {
+    setting=$(pip_setting index-url)
+    [ -z "$setting" ] || export UV_DEFAULT_INDEX="${UV_DEFAULT_INDEX:-$setting}"
+    setting=$(pip_setting extra-index-url)
+    if [ -n "$setting" ]; then
+        # pip weighs all indexes alike.
+        export UV_INDEX="${UV_INDEX:-$setting}" UV_INDEX_STRATEGY="${UV_INDEX_STRATEGY:-unsafe-best-match}"
+    fi
+    setting=$(pip_setting find-links)
+    [ -z "$setting" ] || export UV_FIND_LINKS="${UV_FIND_LINKS:-$(echo "$setting" | tr ' ' ',')}"
+    setting=$(pip_setting cert)
+    [ -z "$setting" ] || export SSL_CERT_FILE="${SSL_CERT_FILE:-$setting}"
+    setting=$(pip_setting default-timeout)
+    [ -z "$setting" ] || export UV_HTTP_TIMEOUT="${UV_HTTP_TIMEOUT:-$setting}"
+}
+
+install_python_packages() {
+    # egl-probe's build file names a CMake version that CMake 4 no longer knows by itself.
+    export CMAKE_POLICY_VERSION_MINIMUM=3.5
+    export PIP_DISABLE_PIP_VERSION_CHECK=1
+    if "$venv/bin/python" -m pip install --quiet -c constraints.txt uv; then
+        lend_pip_settings_to_uv
+        if "$venv/bin/uv" pip install --python "$venv/bin/python" -c constraints.txt -e '.[dev]'; then
+            return
+        fi
+    fi
+    say "uv could not install everything; trying again with pip, which takes longer"
+    "$venv/bin/python" -m pip install -c constraints.txt -e '.[dev]' ||
+        fail "installing the Python packages failed, see above; once that is mended, run the same command again"
+}
+
+make_venv
+say "installing the Python packages named in pyproject.toml, at the versions in constraints.txt"
+rm -f "$stamp"
+install_python_packages
+printf '%s' "$fingerprint" >"$stamp.partial"
+mv "$stamp.partial" "$stamp"
+say "done; everything is in $root/$venv"
