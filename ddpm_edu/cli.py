@@ -30,6 +30,7 @@ class Command(NamedTuple):
 
 # Modules are imported when their command is called: `ddpm-edu --help` must not wait for torch.
 COMMANDS: dict[str, Command] = {
+    "train": Command("ddpm_edu.commands.train", "train", "Train a policy, or go on with a run that was stopped."),
     "doctor": Command("ddpm_edu.doctor", "doctor", "Check this machine; say how to mend what is missing."),
 }
 
@@ -108,6 +109,8 @@ def _run(words: list[str]) -> int:
 def _call(name: str, options: list[str]) -> int:
     command = COMMANDS[name]
     function = getattr(importlib.import_module(command.module), command.function)
+    if hasattr(function, "with_defaults"):  # the defaults of --help are those of the preset that is named
+        function = function.with_defaults(options)
     code = _parse(function, f"{PROGRAM} {name}", options)()
     return code if isinstance(code, int) else 0
 

@@ -1,4 +1,4 @@
-"""Writing files so that a stop at any moment leaves either the old content or the new, never a half."""
+"""JSON and safetensors: the two formats of a checkpoint, neither of which can run code."""
 
 from __future__ import annotations
 
@@ -12,22 +12,13 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from ddpm_edu.errors import CheckpointError
-
-
-def write_bytes(path: Path, content: bytes) -> None:
-    """Write a file beside its place, sync it to the disk, and rename it into place."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    with partial.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
+from ddpm_edu.files import write_atomically
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Write JSON, in the way of `write_bytes`."""
-    write_bytes(path, (json.dumps(content, indent=2) + "\n").encode())
+    """Write JSON, whole or not at all."""
+    with write_atomically(path) as file:
+        file.write((json.dumps(content, indent=2) + "\n").encode())
 
 
 def read_json(path: Path) -> Any:

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from ddpm_edu.training.files import write_bytes
+from ddpm_edu.files import write_atomically
 
 
 class RunLog:
@@ -23,7 +23,8 @@ class RunLog:
 
         self.path = run_dir / "log.jsonl"
         kept = [entry for entry in read_log(run_dir) if entry["step"] <= step]
-        write_bytes(self.path, "".join(json.dumps(entry) + "\n" for entry in kept).encode())
+        with write_atomically(self.path) as file:
+            file.write("".join(json.dumps(entry) + "\n" for entry in kept).encode())
         self._file = self.path.open("a", encoding="utf-8")
         self._board = SummaryWriter(str(run_dir / "tensorboard"), purge_step=step + 1)
 

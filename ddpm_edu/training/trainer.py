@@ -124,6 +124,18 @@ class Trainer:
             obs_steps=policy.conditioning.training_obs_steps,
         )
 
+    def describe(self) -> str:
+        """One line: what is trained, on how much, from which step to which."""
+        config, count = (
+            self.policy.config,
+            sum(p.numel() for p in self.policy.parameters() if p.requires_grad),
+        )
+        return (
+            f"{config.task} {config.observation}, {config.denoiser} with {config.conditioning} conditioning, "
+            f"{count:,} parameters; {len(self.windows):,} windows; steps {self.step} to "
+            f"{self.config.training.steps} on {self.accelerator.device}; run: {self.run_dir}"
+        )
+
     # ------------------------------------------------------------------------------------------ loop
 
     def run(self, max_minutes: float | None = None, progress: bool = True) -> TrainingResult:
