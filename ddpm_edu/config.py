@@ -282,8 +282,8 @@ def from_dict(kind: type, values: dict[str, Any], where: str = "") -> Any:
 def override(config: Any, **overrides: Any) -> Any:
     """A copy of a configuration with some settings replaced, at any depth.
 
-    A dotted name or a double underscore steps into a part: `override(config, noise__scheduler="ddpm")`. A
-    plain name that only one part has is found there: `override(config, scheduler="ddpm")`.
+    A name that only one part has is found there: `override(config, scheduler="ddpm")`. A double underscore, or
+    a dot, steps into a part: `override(config, noise__scheduler="ddpm")`.
 
     Raises:
         ConfigError: if a name is unknown or stands in several parts.
@@ -291,12 +291,12 @@ def override(config: Any, **overrides: Any) -> Any:
     values = to_dict(config)
     for name, value in overrides.items():
         path = name.replace("__", ".").split(".")
-        if len(path) == 1 and name not in values:
-            found = _paths(values, name)
+        if path[0] not in values:
+            found = _paths(values, path[0])
             if len(found) > 1:
                 places = ", ".join(".".join(place) for place in found)
                 raise ConfigError(f"setting {name} stands in several parts: {places}; name the one you mean")
-            path = found[0] if found else path
+            path = [*(found[0] if found else path[:1]), *path[1:]]
         node = values
         for part in path[:-1]:
             if not isinstance(node.get(part), dict):

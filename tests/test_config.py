@@ -1,0 +1,91 @@
+"""Configurations refuse what cannot work, and survive JSON."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ddpm_edu.config import Config, PolicyConfig, TrainingConfig, from_dict, override, to_dict
+from ddpm_edu.errors import ConfigError
+from ddpm_edu.presets import PRESETS, preset
+
+
+@pytest.mark.parametrize("name", PRESETS)
+@pytest.mark.parametrize("denoiser", ["unet", "transformer"])
+@pytest.mark.parametrize("observation", ["low_dim", "image"])
+def test_every_preset_survives_json(name, denoiser, observation):
+    config = preset(
+        "square", denoiser, "inpainting" if denoiser == "transformer" else "local", observation, name
+    )
+    assert from_dict(Config, json.loads(json.dumps(to_dict(config)))) == config
+    assert (config.policy.task, config.policy.denoiser, config.policy.observation) == (
+        "square",
+        denoiser,
+        observation,
+    )
+
+
+@given(
+    horizon=st.integers(1, 40),
+    n_obs_steps=st.integers(1, 6),
+    n_action_steps=st.integers(1, 40),
+    levels=st.integers(1, 4),
+)
+def test_a_horizon_is_accepted_exactly_when_it_can_work(horizon, n_obs_steps, n_action_steps, levels):
+    possible = n_obs_steps - 1 + n_action_steps <= horizon and horizon % 2 ** (levels - 1) == 0
+
+    def build():
+        return override(
+            PolicyConfig(),
+            horizon=horizon,
+            n_obs_steps=n_obs_steps,
+            n_action_steps=n_action_steps,
+            down_dims=(8,) * levels,
+        )
+
+    if possible:
+        assert build().trajectory_steps == horizon
+    else:
+        with pytest.raises(ConfigError, match=rf"\b{horizon}\b"):
+            build()
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (dict(horizon=4, n_action_steps=4), r"2 - 1 \+ 4 = 5 exceeds horizon 4"),
+        (dict(horizon=10), "horizon 10 is not divisible by 4"),
+        (dict(horizon=0), "horizon is 0"),
+        (dict(denoiser="transformer", conditioning="local"), "'local' needs the UNet"),
+        (dict(conditioning="inpainting", pred_action_steps_only=True), "needs conditioning 'global'"),
+        (dict(pred_action_steps_only=True, n_action_steps=6), "n_action_steps 6 is not divisible by 4"),
+        (dict(task="stack"), "task is 'stack'; the tasks are 'can', 'square'"),
+        (dict(observation="lidar"), "observation is 'lidar'|must be one of"),
+        (dict(scheduler="euler"), "euler"),
+        (dict(prediction_type="score"), "score"),
+        (dict(num_inference_steps=101), "num_inference_steps is 101"),
+        (dict(horizn=16), "unknown setting horizn"),
+        (dict(horizon="16"), "horizon is '16'; it must be of type int"),
+        (dict(down_dims=64), "down_dims is 64; it must be a list"),
+        (dict(crop=(76,)), "has 1 entries; it must have 2"),
+    ],
+)
+def test_what_cannot_work_is_refused_by_name(overrides, message):
+    with pytest.raises(ConfigError, match=message):
+        override(PolicyConfig(), **overrides)
+
+
+def test_a_batch_that_cannot_be_split_is_refused():
+    with pytest.raises(ConfigError, match=r"batch_size 10 .*gradient_accumulation_steps 4"):
+        TrainingConfig(batch_size=10, gradient_accumulation_steps=4)
+
+
+def test_override_finds_names_at_any_depth():
+    config = override(Config(), scheduler="ddpm", steps=3, unet__kernel_size=3)
+    assert config.policy.noise.scheduler == "ddpm"
+    assert config.training.steps == 3
+    assert config.policy.unet.kernel_size == 3
+    assert override(config, **{"policy.unet.kernel_size": 5}).policy.unet.kernel_size == 5
