@@ -5,6 +5,7 @@ set -eu
 cd "$(dirname "$0")/.."
 
 new=constraints.txt.partial
+trap 'rm -f "$new" "$new.2"' EXIT
 cp constraints.txt "$new"
 .venv/bin/uv pip compile --quiet --universal --python-version 3.10 --extra dev --no-header --no-annotate \
     --output-file "$new" "$@" pyproject.toml
@@ -14,4 +15,3 @@ cp constraints.txt "$new"
     sed -e '/^#/d' -e "s/ ; sys_platform == 'linux'\$//" -e "s/ and sys_platform == 'linux'\$//" "$new"
 } > "$new.2"
 mv "$new.2" constraints.txt
-rm -f "$new"

@@ -1,0 +1,183 @@
+"""The command line: quick to answer, one line for what a user can mend."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from ddpm_edu import cli
+from ddpm_edu.config import PolicyConfig
+from ddpm_edu.errors import DatasetError
+
+EXECUTABLE = str(Path(sys.executable).with_name("ddpm-edu"))
+
+
+def ddpm_edu(*arguments: str, **options) -> subprocess.CompletedProcess:
+    options = {"capture_output": True, "text": True, "timeout": 120, "stdin": subprocess.DEVNULL} | options
+    return subprocess.run([EXECUTABLE, *arguments], **options)
+
+
+@pytest.fixture
+def command(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable], None]:
+    """Makes a function the command `probe`."""
+
+    def register(function: Callable) -> None:
+        monkeypatch.setattr(cli, "probe", function, raising=False)
+        monkeypatch.setitem(cli.COMMANDS, "probe", cli.Command("ddpm_edu.cli", "probe", "For this test."))
+
+    return register
+
+
+@pytest.mark.parametrize("option", ["--help", "--version"])
+def test_answers_within_a_second_without_heavy_libraries(option: str) -> None:
+    began = time.perf_counter()
+    answer = ddpm_edu(option)
+    elapsed = time.perf_counter() - began
+    assert answer.returncode == 0
+    assert answer.stdout.startswith("ddpm-edu 0." if option == "--version" else "usage: ddpm-edu")
+    assert answer.stderr == ""
+    assert elapsed < 1.0
+
+
+def test_help_names_every_command_and_every_command_has_help() -> None:
+    overview = ddpm_edu("--help").stdout
+    for name, command in cli.COMMANDS.items():
+        assert f"  {name} " in overview
+        assert command.summary in overview
+    assert "--json" in ddpm_edu("doctor", "--help").stdout
+
+
+def test_unknown_command_is_one_line() -> None:
+    answer = ddpm_edu("trian")
+    assert answer.returncode == 2
+    assert answer.stdout == ""
+    assert answer.stderr.count("\n") == 1
+    assert answer.stderr.startswith("error: unknown command 'trian'; the commands are ")
+
+
+def test_unknown_option_is_one_line() -> None:
+    answer = ddpm_edu("doctor", "--jsn")
+    assert answer.returncode == 2
+    assert answer.stderr.count("\n") == 1
+    assert "--jsn" in answer.stderr
+    assert "--json" in answer.stderr
+
+
+def test_arguments_are_typed(command: Callable, capsys: pytest.CaptureFixture[str]) -> None:
+    received = []
+    command(lambda: None)
+
+    def probe(policy: PolicyConfig, episodes: int = 50) -> int:
+        received.append((policy.horizon, episodes))
+        return 0
+
+    command(probe)
+    assert cli.main(["probe", "--policy.horizon", "32", "--episodes", "7"]) == 0
+    assert received == [(32, 7)]
+    assert cli.main(["probe", "--episodes", "seven"]) == 2
+    assert capsys.readouterr().err.startswith("error: Error parsing --episodes")
+
+
+def test_impossible_configuration_is_one_line_with_its_numbers(
+    command: Callable, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def probe(policy: PolicyConfig) -> None:
+        raise AssertionError("the command must not run")
+
+    command(probe)
+    code = cli.main(["probe", "--policy.horizon", "4", "--policy.n-action-steps", "4"])
+    said = capsys.readouterr().err
+    assert code == 2
+    assert said.count("\n") == 1
+    assert "2 - 1 + 4 = 5 exceeds horizon 4" in said
+
+
+def test_user_error_is_one_line_and_debug_shows_the_traceback(
+    command: Callable, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def probe() -> None:
+        raise DatasetError("can.hdf5: demo_3\n  has no actions")
+
+    command(probe)
+    assert cli.main(["probe"]) == 2
+    assert capsys.readouterr().err == "error: can.hdf5: demo_3 has no actions\n"
+    with pytest.raises(DatasetError):
+        cli.main(["--debug", "probe"])
+    monkeypatch.setenv("DDPM_EDU_DEBUG", "1")
+    with pytest.raises(DatasetError):
+        cli.main(["probe"])
+
+
+def test_a_defect_of_ours_keeps_its_traceback(command: Callable) -> None:
+    def probe() -> None:
+        raise KeyError("obs")
+
+    command(probe)
+    with pytest.raises(KeyError):
+        cli.main(["probe"])
+
+
+def test_control_c_is_one_line(command: Callable, capsys: pytest.CaptureFixture[str]) -> None:
+    def probe() -> None:
+        raise KeyboardInterrupt
+
+    command(probe)
+    assert cli.main(["probe"]) == 130
+    assert capsys.readouterr().err == "interrupted\n"
+
+
+def test_a_command_decides_its_exit_code(command: Callable) -> None:
+    def probe() -> int:
+        return 2
+
+    command(probe)
+    assert cli.main(["probe"]) == 2
+
+
+def test_full_disk_is_one_line() -> None:
+    with open("/dev/full", "w") as full:
+        answer = ddpm_edu("--help", stdout=full, stderr=subprocess.PIPE, capture_output=False)
+    assert answer.returncode == 2
+    assert answer.stderr.startswith("error: the disk is full")
+    assert answer.stderr.count("\n") == 1
+
+
+def test_a_reader_that_leaves_is_no_error() -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    answer = ddpm_edu("--help", stdout=writing, stderr=subprocess.PIPE, capture_output=False)
+    os.close(writing)
+    assert (answer.returncode, answer.stderr) == (0, "")
+
+
+def test_missing_permission_names_the_file(
+    command: Callable, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    def probe() -> None:
+        # /proc refuses everybody, root included.
+        Path("/proc/ddpm_edu").mkdir()
+
+    command(probe)
+    try:
+        code = cli.main(["probe"])
+    except FileNotFoundError:
+        pytest.skip("this kernel reports a missing file instead")
+    assert code == 2
+    assert "/proc/ddpm_edu" in capsys.readouterr().err
+
+
+def test_doctor_reports_this_machine() -> None:
+    answer = ddpm_edu("doctor", "--json")
+    report = json.loads(answer.stdout)
+    names = {check["name"] for check in report["checks"]}
+    assert {"python", "torch", "renderer", "data", "disk", "cores", "gpu"} <= names
+    mending = [check for check in report["checks"] if check["status"] == "missing"]
+    assert answer.returncode == (2 if mending else 0)
+    assert all(check["mend"] for check in mending)

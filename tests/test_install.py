@@ -1,0 +1,180 @@
+"""The lists of dependencies agree with each other, and importing the package costs next to nothing."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
+from rattler import MatchSpec, Version, VersionSpec
+
+import ddpm_edu
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+ROOT = Path(__file__).parents[1]
+PYTHONS = {"3.10": "3.10.13", "3.11": "3.11.2", "3.12": "3.12.1"}
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+EXTRAS = PROJECT["optional-dependencies"]
+REQUIRED = [Requirement(line) for part in (PROJECT["dependencies"], *EXTRAS.values()) for line in part]
+CONDA = yaml.safe_load((ROOT / "environment.yml").read_text())
+CONDA_SPECS = [MatchSpec(spec) for spec in CONDA["dependencies"] if isinstance(spec, str)]
+HEAVY = {"torch", "numpy", "h5py", "mujoco", "robosuite", "robomimic", "diffusers", "matplotlib", "tyro"}
+
+
+def conda_name(spec: MatchSpec) -> str:
+    return re.split(r"[\[ ]", spec.to_canonical_string())[0]
+
+
+def markers_of(python: str) -> dict[str, str]:
+    """What pip sees on Linux with this version of CPython."""
+    return {
+        "python_version": python.rpartition(".")[0],
+        "python_full_version": python,
+        "sys_platform": "linux",
+        "platform_system": "Linux",
+        "platform_machine": "x86_64",
+        "implementation_name": "cpython",
+        "platform_python_implementation": "CPython",
+        "os_name": "posix",
+        "extra": "dev",
+    }
+
+
+def pins_for(python: str) -> dict[str, Requirement]:
+    """The lines of constraints.txt that hold for a version of CPython, by package."""
+    pins: dict[str, Requirement] = {}
+    for line in (ROOT / "constraints.txt").read_text().splitlines():
+        if line.startswith("#"):
+            continue
+        pin = Requirement(line)
+        if pin.marker is None or pin.marker.evaluate(markers_of(python)):
+            name = canonicalize_name(pin.name)
+            assert name not in pins, f"two pins for {name} on Python {python}"
+            pins[name] = pin
+    return pins
+
+
+@pytest.mark.parametrize("python", PYTHONS.values(), ids=PYTHONS.keys())
+def test_every_dependency_has_one_exact_version_within_its_range(python: str) -> None:
+    pins = pins_for(python)
+    for requirement in REQUIRED:
+        if requirement.marker is not None and not requirement.marker.evaluate(markers_of(python)):
+            continue
+        (pin,) = pins[canonicalize_name(requirement.name)].specifier
+        assert pin.operator == "==", pin
+        assert requirement.specifier.contains(pin.version), f"{requirement} is pinned to {pin.version}"
+
+
+def test_every_pin_is_exact() -> None:
+    for python in PYTHONS.values():
+        for pin in pins_for(python).values():
+            assert [part.operator for part in pin.specifier] == ["=="], pin
+
+
+def test_this_environment_has_the_versions_that_are_pinned() -> None:
+    here = "{}.{}.{}".format(*sys.version_info[:3])
+    wrong = []
+    for name, pin in pins_for(here).items():
+        try:
+            installed = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue  # part of another build of torch
+        if not pin.specifier.contains(installed, prereleases=True):
+            wrong.append(f"{name} {installed}, pinned {pin.specifier}")
+    assert not wrong, f"{wrong}; run scripts/setup.sh"
+
+
+def test_conda_brings_only_what_pip_cannot() -> None:
+    ours = {canonicalize_name(requirement.name) for requirement in REQUIRED}
+    pinned = set().union(*(pins_for(python) for python in PYTHONS.values()))
+    for spec in CONDA_SPECS:
+        assert conda_name(spec) not in ours | pinned, (
+            f"{spec} stands in pyproject.toml or constraints.txt too"
+        )
+
+
+def test_conda_installs_the_package_with_the_same_constraints() -> None:
+    (pip,) = [part["pip"] for part in CONDA["dependencies"] if isinstance(part, dict)]
+    (constraints,) = [line.split(maxsplit=1)[1] for line in pip if line.startswith("-c ")]
+    (editable,) = [line.split(maxsplit=1)[1] for line in pip if line.startswith("-e ")]
+    assert len(pip) == 2
+    assert (ROOT / constraints).samefile(ROOT / "constraints.txt")
+    extras = Requirement(f"ddpm_edu{editable.removeprefix('.')}").extras
+    assert extras == set(EXTRAS)
+
+
+def test_conda_and_pip_accept_the_same_pythons() -> None:
+    (python,) = [spec for spec in CONDA_SPECS if conda_name(spec) == "python"]
+    conda, pip = VersionSpec(python.version), SpecifierSet(PROJECT["requires-python"])
+    for version in (f"3.{minor}.{patch}" for minor in range(7, 16) for patch in (0, 4, 13)):
+        assert conda.matches(Version(version)) == pip.contains(version), version
+    workflow = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text())
+    assert set(workflow["jobs"]["test"]["strategy"]["matrix"]["python"]) == set(PYTHONS)
+    assert all(pip.contains(version) for version in PYTHONS.values())
+
+
+def test_setup_says_in_one_line_that_python_is_missing() -> None:
+    answer = subprocess.run(
+        [ROOT / "scripts" / "setup.sh"],
+        env=os.environ | {"PYTHON": "/usr/bin/false"},
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+    assert answer.returncode == 2
+    assert answer.stdout == ""
+    assert answer.stderr.startswith("error: no CPython 3.10, 3.11 or 3.12 found at PYTHON=/usr/bin/false")
+    assert answer.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("document", ["README.md", "CONTRIBUTING.md"])
+def test_documents_name_only_what_exists(document: str) -> None:
+    from ddpm_edu.cli import COMMANDS
+
+    text = (ROOT / document).read_text()
+    targets = re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), flags=re.MULTILINE)
+    spoken = re.findall(r"`[^`]*`|^    .*$|^```[\s\S]*?^```", text, flags=re.MULTILINE)
+    code = "\n".join(spoken)
+    for target in re.findall(r"\bmake ([a-z]+)\b", code):
+        assert target in {*targets, "git"}, f"{document}: make {target}"  # "apt-get install make git"
+    for words in re.findall(r"ddpm-edu ((?:[a-z]+ ?)+)", code):
+        assert any(f"{words.strip()} ".startswith(f"{name} ") for name in COMMANDS), (
+            f"{document}: ddpm-edu {words}"
+        )
+    for path in re.findall(r"\]\((?!https?://|#)([^)#]+)", text):
+        assert (ROOT / path).exists(), f"{document} links to {path}"
+
+
+def test_import_is_quick_and_loads_nothing_heavy() -> None:
+    def seconds(code: str) -> tuple[float, str]:
+        began = time.perf_counter()
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+        return time.perf_counter() - began, done.stdout
+
+    elapsed, modules = min(seconds("import ddpm_edu, sys; print(*sys.modules)") for _ in range(3))
+    assert elapsed < 0.5
+    assert not HEAVY & set(modules.split())
+
+
+@pytest.mark.parametrize("name", ddpm_edu.__all__)
+def test_public_names_load_when_used(name: str) -> None:
+    assert getattr(ddpm_edu, name) is not None
+    assert name in dir(ddpm_edu)
+
+
+def test_unknown_name_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="no attribute 'DifusionPolicy'"):
+        _ = ddpm_edu.DifusionPolicy

@@ -1,0 +1,60 @@
+"""Committed notebooks are complete: executed, in order, without errors, and small. nbval then runs them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import nbformat
+import pytest
+
+ROOT = Path(__file__).parents[1]
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+MAX_BYTES = 5_000_000
+
+
+def source_of_first(notebook: nbformat.NotebookNode, kind: str) -> str:
+    return next(cell.source for cell in notebook.cells if cell.cell_type == kind)
+
+
+@pytest.fixture(params=NOTEBOOKS, ids=lambda path: path.stem)
+def notebook(request: pytest.FixtureRequest) -> nbformat.NotebookNode:
+    return nbformat.read(request.param, as_version=4)
+
+
+def test_there_is_a_notebook() -> None:
+    assert NOTEBOOKS, "notebooks/ holds no notebook: nothing would be checked"
+
+
+def test_every_code_cell_was_executed_in_one_run_from_top_to_bottom(notebook: nbformat.NotebookNode) -> None:
+    """An unexecuted cell has no output to compare, so that nbval would pass it whatever it does."""
+    counts = [
+        cell.execution_count for cell in notebook.cells if cell.cell_type == "code" and cell.source.strip()
+    ]
+    assert counts == list(range(1, len(counts) + 1))
+
+
+def test_only_cells_that_mean_to_fail_show_an_error(notebook: nbformat.NotebookNode) -> None:
+    for cell in notebook.cells:
+        if cell.cell_type == "code" and "raises-exception" not in cell.metadata.get("tags", []):
+            assert not [output for output in cell.outputs if output.output_type == "error"], cell.source
+
+
+def test_it_has_one_title(notebook: nbformat.NotebookNode) -> None:
+    lines = [
+        line for cell in notebook.cells if cell.cell_type == "markdown" for line in cell.source.splitlines()
+    ]
+    assert lines[0].startswith("# ")
+    assert len([line for line in lines if line.startswith("# ")]) == 1
+
+
+def test_it_opens_with_a_question(notebook: nbformat.NotebookNode) -> None:
+    assert "?" in source_of_first(notebook, "markdown")
+
+
+def test_it_is_valid(notebook: nbformat.NotebookNode) -> None:
+    nbformat.validate(notebook)
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_it_is_small_enough_to_open_on_github(path: Path) -> None:
+    assert path.stat().st_size < MAX_BYTES
