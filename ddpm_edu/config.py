@@ -96,10 +96,12 @@ class NoiseConfig:
 class VisionConfig:
     """robomimic's image encoder."""
 
-    crop: tuple[int, int] = (76, 76)
-    """Height and width of the crop: random in training, centred in evaluation."""
+    crop: tuple[int, int] | None = (76, 76)
+    """Height and width of the crop: random in training, centred in evaluation; None for no crop."""
     group_norm: bool = True
     """GroupNorm instead of BatchNorm, whose running statistics an average of weights leaves stale."""
+    reference_crops: bool = False
+    """Crop like the reference, which never draws the last offset."""
 
 
 @dataclass(frozen=True)
@@ -282,8 +284,8 @@ def from_dict(kind: type, values: dict[str, Any], where: str = "") -> Any:
 def override(config: Any, **overrides: Any) -> Any:
     """A copy of a configuration with some settings replaced, at any depth.
 
-    A name that only one part has is found there: `override(config, scheduler="ddpm")`. A double underscore, or
-    a dot, steps into a part: `override(config, noise__scheduler="ddpm")`.
+    A name that only one part has is found there: `override(config, scheduler="ddpm")`. A double underscore
+    or a dot steps into a part: `override(config, noise__scheduler="ddpm")`.
 
     Raises:
         ConfigError: if a name is unknown or stands in several parts.

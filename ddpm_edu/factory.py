@@ -51,7 +51,11 @@ def build_policy(config: PolicyConfig) -> DiffusionPolicy:
     """The policy of a configuration, with fresh weights from torch's global random state."""
     task = get_task(config.task)
     obs_encoder = make_obs_encoder(
-        task, config.observation, group_norm=config.vision.group_norm, crop=config.vision.crop
+        task,
+        config.observation,
+        group_norm=config.vision.group_norm,
+        crop=config.vision.crop,
+        reference_compatible=config.vision.reference_crops,
     )
     conditioning = make_conditioning(config, obs_encoder.obs_feature_dim)
     noise = config.noise

@@ -79,10 +79,15 @@ class DiffusionPolicy(nn.Module):
 
     # ------------------------------------------------------------------------------------- observing
 
-    def encode(self, nobs: Mapping[str, Tensor], steps: int) -> Tensor:
-        """Features (B, steps, Do) of the first `steps` normalised observations {key: (B, >=steps, ...)}."""
+    def encode(
+        self, nobs: Mapping[str, Tensor], steps: int, generator: torch.Generator | None = None
+    ) -> Tensor:
+        """Features (B, steps, Do) of the first `steps` normalised observations {key: (B, >=steps, ...)}.
+
+        In training mode the image encoder crops at random; `generator` draws where.
+        """
         flat = {key: value[:, :steps].flatten(end_dim=1) for key, value in nobs.items()}  # (B*steps, ...)
-        return self.obs_encoder(flat).unflatten(0, (-1, steps))  # (B, steps, Do)
+        return self.obs_encoder(flat, generator).unflatten(0, (-1, steps))  # (B, steps, Do)
 
     # -------------------------------------------------------------------------------------- training
 
@@ -118,7 +123,7 @@ class DiffusionPolicy(nn.Module):
         B = nactions.shape[0]
 
         # handle different ways of passing observations
-        features = self.encode(nobs, self.conditioning.training_obs_steps)  # (B, To or T, Do)
+        features = self.encode(nobs, self.conditioning.training_obs_steps, generator)  # (B, To or T, Do)
         conditions = self.conditioning.for_training(features, nactions, generator)
         trajectory = conditions.trajectory  # (B, T, D)
 
