@@ -1,0 +1,1 @@
+"""The mathematics of denoising diffusion, each function beside its equation. Import from its modules."""
