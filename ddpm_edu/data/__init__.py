@@ -1,0 +1,1 @@
+"""Demonstrations, from an HDF5 file to normalised batches of windows."""

@@ -1,0 +1,243 @@
+"""What a file of demonstrations must satisfy. Each refusal names the demonstration, the key, and the way out."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from ddpm_edu.data.hdf5 import READ_ERRORS, first_line, get_member, place
+from ddpm_edu.errors import DatasetError
+from ddpm_edu.tasks import ObservationKey, Task
+
+QUATERNION_TOLERANCE = 1e-3
+ACTION_TOLERANCE = 1e-6
+
+_DEMONSTRATION = re.compile(r"demo_(\d+)")
+_NOT_ROBOMIMIC = "demonstrations are HDF5 files in robomimic's layout: data/demo_0/obs, data/demo_0/actions"
+
+
+def data_group(file: h5py.File) -> h5py.Group:
+    """The group that holds the demonstrations."""
+    return get_member(file, "data", h5py.Group, _NOT_ROBOMIMIC)
+
+
+def env_args(data: h5py.Group) -> dict[str, Any]:
+    """The description of the environment that made the file.
+
+    Raises:
+        DatasetError: if it is missing or is not JSON with an "env_name".
+    """
+    where = f"{data.file.filename}: the attribute data.env_args"
+    try:
+        text = data.attrs.get("env_args")
+        if text is None:
+            raise DatasetError(
+                f"{where} is missing; {_NOT_ROBOMIMIC}, with the environment's name in env_args"
+            )
+        found = json.loads(text)
+        if not isinstance(found["env_name"], str):
+            raise TypeError("env_name is not text")
+    except DatasetError:
+        raise
+    except (*READ_ERRORS, TypeError) as error:
+        raise DatasetError(
+            f'{where} must be JSON such as {{"env_name": "PickPlaceCan"}} ({first_line(error)})'
+        ) from None
+    return found
+
+
+def check_environment(data: h5py.Group, task: Task) -> None:
+    """Refuses demonstrations of another task."""
+    name = env_args(data)["env_name"]
+    if name != task.environment_name:
+        raise DatasetError(
+            f"{data.file.filename} holds demonstrations of {name}; the task {task.name!r} needs "
+            f"{task.environment_name}: choose the other task, or another file"
+        )
+
+
+def demonstration_names(data: h5py.Group) -> list[str]:
+    """All demonstrations in the order of their numbers: demo_2 stands before demo_10.
+
+    Raises:
+        DatasetError: if there is none.
+    """
+    try:
+        names = [name for name in data if _DEMONSTRATION.fullmatch(name)]
+    except READ_ERRORS as error:
+        raise DatasetError(
+            f"{data.file.filename}: the list of demonstrations cannot be read ({first_line(error)}); "
+            "copy or download the file again"
+        ) from None
+    if not names:
+        raise DatasetError(f"{data.file.filename} has no demonstrations in data/; {_NOT_ROBOMIMIC}")
+    return sorted(names, key=_number)
+
+
+def filter_keys(file: h5py.File) -> list[str]:
+    """The names of the file's masks, such as "train" and "valid"."""
+    if file.get("mask", getlink=True) is None:
+        return []
+    return sorted(get_member(file, "mask", h5py.Group, _NOT_ROBOMIMIC))
+
+
+def masked_names(file: h5py.File, filter_key: str, names: Sequence[str]) -> list[str]:
+    """The demonstrations that a mask names, in the order of their numbers.
+
+    Args:
+        file: the open file.
+        filter_key: the mask.
+        names: the demonstrations in the file.
+
+    Raises:
+        DatasetError: if there is no such mask, or it is empty, or it names a demonstration that is not there.
+    """
+    known = filter_keys(file)
+    if filter_key not in known:
+        there = (
+            f"it has {', '.join(known)}"
+            if known
+            else "it has no masks; robomimic's split_train_val adds them"
+        )
+        raise DatasetError(f"{file.filename} has no filter key {filter_key!r}; {there}")
+    mask = get_member(file["mask"], filter_key, h5py.Dataset, _NOT_ROBOMIMIC)
+    where = f"{file.filename}: {place(mask)}"
+    try:
+        chosen = {item.decode() if isinstance(item, bytes) else str(item) for item in mask[:]}
+    except (*READ_ERRORS, TypeError) as error:
+        raise DatasetError(
+            f"{where} must be a list of names such as 'demo_0' ({first_line(error)})"
+        ) from None
+    if not chosen:
+        raise DatasetError(f"{where} names no demonstrations; use another filter key: {', '.join(known)}")
+    absent = sorted(chosen.difference(names))
+    if absent:
+        raise DatasetError(
+            f"{where} names {absent[0]}, which is not in the file (it has {len(names)} demonstrations, "
+            f"{names[0]} to {names[-1]}); make the mask again, or use another filter key"
+        )
+    return sorted(chosen, key=_number)
+
+
+def check_layout(demonstration: h5py.Group, keys: Sequence[ObservationKey], action_dim: int) -> int:
+    """The number of steps of a demonstration whose groups, shapes and dtypes are as they must be.
+
+    Raises:
+        DatasetError: naming what is missing or different.
+    """
+    file, name = demonstration.file.filename, place(demonstration)
+    try:
+        samples = demonstration.attrs.get("num_samples")
+        if samples is None:
+            raise DatasetError(f"{file}: {name} has no attribute num_samples; {_NOT_ROBOMIMIC}")
+        length = int(samples)
+    except DatasetError:
+        raise
+    except (*READ_ERRORS, TypeError) as error:
+        raise DatasetError(
+            f"{file}: {name}.num_samples must be a whole number ({first_line(error)})"
+        ) from None
+    if length < 1:
+        raise DatasetError(f"{file}: {name} has {length} steps; remove it, or collect it again")
+    action = get_member(demonstration, "actions", h5py.Dataset, _NOT_ROBOMIMIC)
+    _check_dataset(action, length, (action_dim,), "f", "actions are delta actions of the OSC_POSE controller")
+    obs = get_member(
+        demonstration,
+        "obs",
+        h5py.Group,
+        "the file holds states alone: add observations with robomimic's dataset_states_to_obs",
+    )
+    for key in keys:
+        images = key.type == "rgb"
+        advice = "collect with --observation image" if images else "the task's observation needs it"
+        dataset = get_member(obs, key.name, h5py.Dataset, advice)
+        if images:
+            channels, height, width = key.shape
+            _check_dataset(
+                dataset, length, (height, width, channels), "u1", "images are uint8, channels last"
+            )
+        else:
+            _check_dataset(dataset, length, key.shape, "f", "low-dim observations are floating point")
+    return length
+
+
+def check_memory(path: Path, size: int) -> None:
+    """Refuses what cannot fit into this machine's memory, before anything is read."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if size > memory:
+        raise DatasetError(
+            f"{path} needs {size / 2**30:.1f} GiB of memory and this machine has {memory / 2**30:.1f} GiB; "
+            "use fewer demonstrations (max_demonstrations), or low-dim observations"
+        )
+
+
+def check_observations(where: str, values: np.ndarray, key: ObservationKey) -> None:
+    """Refuses low-dim observations that are not finite, and quaternions that are no rotations.
+
+    Args:
+        where: file, demonstration and key.
+        values: (N, Do) of one demonstration.
+        key: what the values mean.
+    """
+    _check_finite(where, values)
+    if key.kind == "quaternion":
+        norm = np.linalg.norm(values, axis=-1)  # (N,)
+        wrong = np.flatnonzero(np.abs(norm - 1) > QUATERNION_TOLERANCE)
+        if len(wrong):
+            raise DatasetError(
+                f"{where}[{wrong[0]}] has length {norm[wrong[0]]:.4g}; a quaternion must have length 1 "
+                f"(within {QUATERNION_TOLERANCE}): normalise it, or collect the demonstration again"
+            )
+
+
+def check_actions(where: str, values: np.ndarray) -> None:
+    """Refuses delta actions that are not finite or lie outside [-1, 1], which the controller would clip.
+
+    Args:
+        where: file, demonstration and key.
+        values: (N, Da) of one demonstration.
+    """
+    _check_finite(where, values)
+    wrong = np.argwhere(np.abs(values) > 1 + ACTION_TOLERANCE)
+    if len(wrong):
+        step, entry = wrong[0]
+        raise DatasetError(
+            f"{where}[{step}, {entry}] is {values[step, entry]:.6g}; delta actions must lie in [-1, 1]: clip "
+            "them, which is what the controller does, or use a file of delta actions if these are absolute"
+        )
+
+
+def _check_dataset(dataset: h5py.Dataset, length: int, shape: tuple[int, ...], dtype: str, why: str) -> None:
+    where = f"{dataset.file.filename}: {place(dataset)}"
+    wanted = (length, *shape)
+    if dataset.shape is None or dataset.shape[1:] != shape or len(dataset.shape) != len(wanted):
+        raise DatasetError(f"{where} has shape {dataset.shape}; it must be {wanted}: {why}")
+    if dataset.shape[0] != length:
+        raise DatasetError(
+            f"{where} has {dataset.shape[0]} steps, but the demonstration's num_samples is {length}; "
+            "remove the demonstration, or collect it again"
+        )
+    found = dataset.dtype
+    if found.kind != dtype[0] or (dtype == "u1" and found.itemsize != 1):
+        raise DatasetError(f"{where} has dtype {found}; {why}: convert it")
+
+
+def _check_finite(where: str, values: np.ndarray) -> None:
+    finite = np.isfinite(values)
+    if not finite.all():
+        step, entry = np.argwhere(~finite)[0]
+        raise DatasetError(
+            f"{where}[{step}, {entry}] is {values[step, entry]}; values must be finite: remove the "
+            "demonstration, or collect it again"
+        )
+
+
+def _number(name: str) -> int:
+    return int(_DEMONSTRATION.fullmatch(name)[1])
