@@ -1,0 +1,1 @@
+"""Figures, videos and widgets. Import from its modules."""

@@ -1,0 +1,154 @@
+"""Pictures that move under the hand: all frames are drawn once, then scrubbed from memory.
+
+A slider that calls Python for every picture lags (75 to 190 ms from key press to picture) and is dead in an
+exported page. Here the browser holds every frame and switches between them itself: 26 ms, and it moves
+without a kernel. What a page without widgets shows is `film_strip`, a still of some of the frames.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import ipywidgets
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from PIL import Image
+
+from ddpm_edu.errors import ConfigError
+
+
+def render_frames(
+    draw: Callable[[Figure, Any], None],
+    values: Iterable[Any],
+    size: tuple[float, float] = (7.2, 3.4),
+    dpi: int = 100,
+    colors: int = 64,
+) -> list[bytes]:
+    """Draws one picture for each value.
+
+    Args:
+        draw: draws a value on an empty figure; it must fix the limits of its axes, or they jump.
+        values: what to draw, one for each frame.
+        size: width and height in inches.
+        dpi: pixels per inch. A notebook on GitHub is about 850 pixels wide.
+        colors: a frame keeps so many colours, which makes it two to three times smaller.
+
+    Returns:
+        PNG files, all of one size in pixels.
+    """
+    frames = []
+    figure = Figure(figsize=size, dpi=dpi, layout="constrained")
+    canvas = FigureCanvasAgg(figure)
+    for value in values:
+        figure.clear()
+        draw(figure, value)
+        canvas.draw()
+        picture = Image.frombuffer("RGBA", canvas.get_width_height(), canvas.buffer_rgba())
+        frames.append(_png(picture.convert("RGB").quantize(colors, dither=Image.Dither.NONE)))
+    return frames
+
+
+class Scrubber(ipywidgets.VBox):
+    """What `scrubber` returns: the pictures above their slider.
+
+    Attributes:
+        stack: the pictures, of which `selected_index` is shown.
+        slider: moves through them, by mouse or arrow keys.
+        play: moves the slider.
+    """
+
+    def __init__(
+        self, stack: ipywidgets.Stack, slider: ipywidgets.IntSlider, play: ipywidgets.Play, links: list[Any]
+    ) -> None:
+        self.stack, self.slider, self.play = stack, slider, play
+        self._links = links  # a link that nobody holds is closed
+        super().__init__([stack, ipywidgets.HBox([play, slider])])
+
+    def __repr__(self) -> str:
+        # The text that pages without widgets show; that of ipywidgets would spell out the pictures' bytes.
+        return f"Scrubber({len(self.stack.children)} frames): open the notebook in JupyterLab to move it"
+
+
+def scrubber(
+    frames: Sequence[bytes],
+    description: str = "frame",
+    start: int = 0,
+    interval_ms: int = 80,
+    width: int | None = None,
+) -> Scrubber:
+    """A slider and a play button that move through pictures without asking Python.
+
+    Args:
+        frames: PNG files of one size, such as `render_frames` makes. About 50 of 20 kB add a megabyte to
+            the notebook.
+        description: what the slider moves through. Its number is not shown: let the frames say theirs.
+        start: the frame that is shown first.
+        interval_ms: milliseconds for each frame when it plays.
+        width: pixels; by default that of the frames.
+
+    Raises:
+        ConfigError: if there is no frame, they differ in size, or `start` is none of them.
+    """
+    if not frames:
+        raise ConfigError("there are no frames to scrub through; give at least one")
+    if not 0 <= start < len(frames):
+        raise ConfigError(f"start is {start}; it must lie between 0 and {len(frames) - 1}")
+    sizes = {Image.open(io.BytesIO(frame)).size for frame in frames}
+    if len(sizes) > 1:
+        raise ConfigError(f"frames have the sizes {sorted(sizes)}; draw all in one size, or they jump")
+    natural_width, _ = sizes.pop()
+    shown_width = f"{width or natural_width}px"
+
+    # Without a width of its own each picture is laid out anew when it is shown, and flickers.
+    layout = ipywidgets.Layout(width=shown_width, max_width="100%")
+    pictures = [ipywidgets.Image(value=frame, format="png", layout=layout) for frame in frames]
+    stack = ipywidgets.Stack(pictures, selected_index=start)
+    last = len(frames) - 1
+    play = ipywidgets.Play(min=0, max=last, value=start, interval=interval_ms)
+    slider = ipywidgets.IntSlider(
+        min=0,
+        max=last,
+        value=start,
+        description=description,
+        readout=False,
+        style={"description_width": "initial"},
+        layout=ipywidgets.Layout(width="100%"),
+    )
+    links = [
+        ipywidgets.jslink((play, "value"), (slider, "value")),
+        ipywidgets.jslink((slider, "value"), (stack, "selected_index")),
+    ]
+    widget = Scrubber(stack, slider, play, links)
+    widget.layout.width, widget.layout.max_width = shown_width, "100%"
+    return widget
+
+
+def film_strip(frames: Sequence[bytes], indices: Sequence[int], columns: int | None = None) -> Image.Image:
+    """Some frames side by side: what a reader sees where widgets do not run.
+
+    Args:
+        frames: PNG files of one size.
+        indices: which of them, in order.
+        columns: frames in a row; all in one row by default.
+
+    Raises:
+        ConfigError: if no frame is chosen, or one that is not there.
+    """
+    if not indices or not all(0 <= index < len(frames) for index in indices):
+        raise ConfigError(f"indices are {list(indices)}; each must lie between 0 and {len(frames) - 1}")
+    chosen = [Image.open(io.BytesIO(frames[index])).convert("RGB") for index in indices]
+    width, height = chosen[0].size
+    columns = columns or len(chosen)
+    rows = -(-len(chosen) // columns)
+    strip = Image.new("RGB", (columns * width, rows * height), "white")
+    for place, picture in enumerate(chosen):
+        strip.paste(picture, (place % columns * width, place // columns * height))
+    return strip
+
+
+def _png(picture: Image.Image) -> bytes:
+    file = io.BytesIO()
+    picture.save(file, format="png", optimize=True)
+    return file.getvalue()

@@ -1,0 +1,93 @@
+"""Scrubbers switch pictures in the browser alone: the links, not Python, move them."""
+
+import io
+
+import ipywidgets
+import numpy as np
+import pytest
+from PIL import Image
+
+from ddpm_edu.errors import ConfigError
+from ddpm_edu.viz.widgets import film_strip, render_frames, scrubber
+
+
+def draw_bar(figure, height):
+    axes = figure.subplots()
+    axes.bar(0, height)
+    axes.set_ylim(0, 10)
+
+
+@pytest.fixture(scope="module")
+def frames():
+    return render_frames(draw_bar, [2, 5, 9], size=(2, 1), dpi=50)
+
+
+def pixels(png):
+    return np.asarray(Image.open(io.BytesIO(png)).convert("RGB"))
+
+
+def test_one_frame_for_each_value_all_of_one_size(frames):
+    assert [Image.open(io.BytesIO(frame)).size for frame in frames] == [(100, 50)] * 3
+    ink = [int((pixels(frame) < 200).any(axis=-1).sum()) for frame in frames]
+    assert ink[0] < ink[1] < ink[2]  # a higher bar covers more of the picture
+
+
+def test_few_colours_make_small_files(frames):
+    few, many = (render_frames(draw_bar, [2], size=(2, 1), dpi=50, colors=colors)[0] for colors in (4, 256))
+    assert (
+        len(np.unique(pixels(few).reshape(-1, 3), axis=0))
+        <= 4
+        < len(np.unique(pixels(many).reshape(-1, 3), axis=0))
+    )
+
+
+def test_the_slider_moves_the_pictures_without_a_kernel(frames):
+    widget = scrubber(frames, description="noise", start=1)
+    links = {
+        (link.source[0].comm, link.source[1], link.target[0].comm, link.target[1]) for link in widget._links
+    }
+    assert all(isinstance(link, ipywidgets.widgets.widget_link.Link) for link in widget._links)
+    assert links == {
+        (widget.play.comm, "value", widget.slider.comm, "value"),
+        (widget.slider.comm, "value", widget.stack.comm, "selected_index"),
+    }
+    # No Python function waits for the slider: nothing there could be slow, or missing in an exported page.
+    assert not widget.slider._trait_notifiers.get("value")
+    assert not widget.stack._trait_notifiers.get("selected_index", {}).get("change", [])
+
+
+def test_every_index_of_the_slider_has_its_picture(frames):
+    widget = scrubber(frames, start=1)
+    assert [bytes(picture.value) for picture in widget.stack.children] == frames
+    assert (widget.slider.min, widget.slider.max) == (widget.play.min, widget.play.max) == (0, 2)
+    assert widget.slider.value == widget.play.value == widget.stack.selected_index == 1
+    assert {picture.layout.width for picture in widget.stack.children} == {"100px"}
+
+
+def test_its_text_is_the_same_on_every_machine(frames):
+    """nbval compares it, and GitHub shows it."""
+    text = scrubber(frames)._repr_mimebundle_()["text/plain"]
+    assert text == "Scrubber(3 frames): open the notebook in JupyterLab to move it"
+
+
+def test_strip_shows_the_chosen_frames_in_order(frames):
+    strip = np.asarray(film_strip(frames, [2, 0]))
+    assert strip.shape == (50, 200, 3)
+    np.testing.assert_array_equal(strip[:, :100], pixels(frames[2]))
+    np.testing.assert_array_equal(strip[:, 100:], pixels(frames[0]))
+    assert film_strip(frames, [0, 1, 2], columns=2).size == (200, 100)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda frames: scrubber([]), "no frames"),
+        (lambda frames: scrubber(frames, start=3), "between 0 and 2"),
+        (lambda frames: scrubber([*frames, *render_frames(draw_bar, [1], size=(3, 1), dpi=50)]), "sizes"),
+        (lambda frames: film_strip(frames, [3]), "between 0 and 2"),
+        (lambda frames: film_strip(frames, []), "between 0 and 2"),
+    ],
+)
+def test_what_cannot_be_shown_is_refused(frames, call, message):
+    with pytest.raises(ConfigError, match=message):
+        call(frames)
