@@ -1,0 +1,355 @@
+"""A policy acts in the simulator: many episodes at once, simulated in processes, decided in one batch.
+
+What an episode becomes follows from the simulator's seed, the seed of the policy's noise, and the policy. It
+does not depend on how many processes simulate, on the other episodes, or on how many there are.
+Two things see to that. Each episode draws its noise from a stream of its own. And the policy always gets
+batches of a multiple of 16 episodes: a network's last bits depend on the size of its batch (and, for other
+sizes, on the place in it), and contact makes a different episode out of a last bit.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import signal
+import sys
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from multiprocessing import connection, resource_tracker
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from tqdm.auto import tqdm
+
+from ddpm_edu.errors import ConfigError, SimulatorError
+from ddpm_edu.simulation.results import Episode, RolloutResult
+from ddpm_edu.simulation.slots import GO_ON, REST, SimulatorSlots
+from ddpm_edu.tasks import ObservationMode, Task, get_task
+
+if TYPE_CHECKING:
+    from gymnasium.vector import AsyncVectorEnv
+
+    from ddpm_edu.policy import DiffusionPolicy
+
+BATCH = 16
+"""Batches have a multiple of so many rows, see above."""
+# Episodes in play count for the part of the step limit that they have used: otherwise the bar would stand
+# still until the first one ends, and know no time to go.
+_BAR = "{desc}: {percentage:3.0f}%|{bar}| {n:.0f}/{total} episodes [{elapsed}<{remaining}{postfix}]"
+MAX_DEATHS = 3
+"""A process may die so often, without any episode having ended in between, before the rollout gives up."""
+
+
+def rollout(
+    policy: DiffusionPolicy,
+    task: Task | str,
+    episodes: int,
+    first_seed: int = 100_000,
+    workers: int | None = None,
+    observation: ObservationMode | None = None,
+    noise_seed: int = 0,
+    progress: bool = True,
+) -> RolloutResult:
+    """Play episodes in the simulator.
+
+    The policy sees the last To observations, decides on a chunk of Ta actions, and sees again after those.
+
+    Workers are started by spawning, so a script that calls this needs the usual
+    `if __name__ == "__main__":`. Notebooks need nothing.
+
+    Args:
+        policy: decides.
+        task: the task or its name.
+        episodes: how many to play.
+        first_seed: the simulator's seed of the first episode; the others count up from it. Demonstrations
+            use smaller seeds, so that no policy is asked about a start that it was shown.
+        workers: processes that simulate; by default one for each core.
+        observation: what the simulators show, "low_dim" or "image"; by default what the policy wants.
+        noise_seed: seed of the policy's noise; another one gives other episodes from the same starts.
+        progress: show a progress bar on stderr.
+
+    Returns:
+        The episodes, in the order of their seeds.
+
+    Raises:
+        ConfigError: if a number is out of range.
+        SimulatorError: if the simulator cannot run here, or its processes keep dying.
+    """
+    task = get_task(task)
+    observation = observation or policy.config.observation
+    task.observation(observation)
+    if policy.action_dim != task.action_dim:
+        raise ConfigError(
+            f"the policy's actions have {policy.action_dim} entries, the simulator of {task.title} takes "
+            f"{task.action_dim}; roll out a policy with action 'delta'"
+        )
+    for name, value, least in (
+        ("episodes", episodes, 1),
+        ("first_seed", first_seed, 0),
+        ("noise_seed", noise_seed, 0),
+        ("workers", 1 if workers is None else workers, 1),
+    ):
+        if value < least:
+            raise ConfigError(f"{name} is {value}; it must be at least {least}")
+    workers = min(workers or len(os.sched_getaffinity(0)), episodes)
+    rows = BATCH * math.ceil(workers / BATCH)
+    make = partial(
+        _Simulators, task, observation, workers, math.ceil(rows / workers), policy.n_obs_steps,
+        policy.n_action_steps,
+    )  # fmt: skip
+    run = _Run(policy, rows, first_seed, noise_seed, waiting=deque(range(episodes)))
+    start = time.perf_counter()
+    with tqdm(total=episodes, desc=f"{task.title} rollout", bar_format=_BAR, disable=not progress) as bar:
+        bar.set_postfix_str("starting the simulators")
+        _play(run, make, bar)
+    return RolloutResult(
+        task=task.name,
+        observation=observation,
+        episodes=tuple(run.finished[index] for index in range(episodes)),
+        noise_seed=noise_seed,
+        inference_seconds=tuple(run.inference_seconds),
+        batch_size=rows,
+        chunks=run.chunks,
+        seconds=time.perf_counter() - start,
+        workers=workers,
+        restarts=run.restarts,
+    )
+
+
+@dataclass
+class _Playing:
+    """An episode that is being played."""
+
+    index: int
+    noise: torch.Generator
+    actions: list[np.ndarray] = field(default_factory=list)  # each (Da,)
+
+
+@dataclass
+class _Run:
+    """What has been played and what is still to play."""
+
+    policy: Any
+    rows: int
+    first_seed: int
+    noise_seed: int
+    waiting: deque[int]
+    finished: dict[int, Episode] = field(default_factory=dict)
+    inference_seconds: list[float] = field(default_factory=list)
+    chunks: int = 0
+    restarts: int = 0
+
+    def begin(self, index: int) -> _Playing:
+        return _Playing(index, _noise_stream(self.noise_seed, self.first_seed + index))
+
+    def decide(self, playing: list[_Playing | None], observations: dict[str, np.ndarray]) -> np.ndarray:
+        """The next chunk of every row (rows, Ta, Da), from {key: (rows, To, ...)}; one call for all."""
+        device = self.policy.device
+        generators = [torch.Generator() if episode is None else episode.noise for episode in playing]
+        start = time.perf_counter()
+        obs = {key: torch.from_numpy(value).to(device) for key, value in observations.items()}
+        past = {"past_action": self._past_action(playing).to(device)} if self._sees_past_actions else {}
+        action = self.policy.predict_action(obs, generator=generators, **past)["action"]  # (rows, Ta, Da)
+        action = action.cpu().numpy()  # waits for the device
+        self.inference_seconds.append(time.perf_counter() - start)
+        self.chunks += sum(episode is not None for episode in playing)
+        return action
+
+    @property
+    def _sees_past_actions(self) -> bool:
+        config = self.policy.config
+        return config.conditioning == "inpainting" and config.inpainting.past_action_visible
+
+    def _past_action(self, playing: list[_Playing | None]) -> torch.Tensor:
+        """The To-1 actions before now (rows, To-1, Da); before the first one the arm rests, its hand open."""
+        steps = self.policy.n_obs_steps - 1
+        past = np.zeros((len(playing), steps, self.policy.action_dim), np.float32)
+        past[..., -1] = -1
+        for row, episode in enumerate(playing):
+            if episode is not None and episode.actions and steps:
+                recent = episode.actions[-steps:]
+                past[row, steps - len(recent) :] = recent
+        return torch.from_numpy(past)
+
+    def end(self, episode: _Playing, success: bool) -> None:
+        seed, actions = self.first_seed + episode.index, np.stack(episode.actions)  # (length, Da)
+        self.finished[episode.index] = Episode(seed, success, len(actions), actions)
+
+
+def _play(run: _Run, make: Callable[[], _Simulators], bar: tqdm) -> None:
+    deaths, finished_before = 0, -1
+    while run.waiting:
+        playing: list[_Playing | None] = [None] * run.rows
+        simulators = None
+        try:
+            simulators = make()
+            _play_until_done(run, simulators, playing, bar)
+        except (EOFError, ConnectionError):  # a pipe has lost its other end
+            deaths = 1 if len(run.finished) > finished_before else deaths + 1
+            finished_before = len(run.finished)
+            lost = sorted(episode.index for episode in playing if episode is not None)
+            why = simulators.obituary() if simulators else "a simulator process died while it started"
+            if deaths > MAX_DEATHS:
+                raise SimulatorError(
+                    f"{why}, for the {deaths}th time since an episode ended; if memory is short, "
+                    f"use fewer --workers; else run one episode with --first-seed "
+                    f"{run.first_seed + (lost[0] if lost else run.waiting[0])}"
+                ) from None
+            run.restarts += 1
+            run.waiting.extendleft(reversed(lost))
+            seeds = ", ".join(str(run.first_seed + index) for index in lost) or "none"
+            bar.write(
+                f"{why}; the simulators are started again, and the episodes in play with them "
+                f"(seeds {seeds})",
+                file=sys.stderr,
+            )
+        finally:
+            if simulators is not None:
+                simulators.close()
+
+
+def _play_until_done(run: _Run, simulators: _Simulators, playing: list[_Playing | None], bar: tqdm) -> None:
+    observations: dict[str, np.ndarray] = {}
+    action = np.zeros((run.rows, run.policy.n_action_steps, simulators.task.action_dim), np.float32)
+    successes = sum(episode.success for episode in run.finished.values())
+    while run.waiting or any(playing):
+        seed = np.full(run.rows, REST)
+        if any(playing):
+            action = run.decide(playing, observations)  # (rows, Ta, Da)
+        for row in simulators.fill_order:
+            if playing[row] is not None:
+                seed[row] = GO_ON
+            elif run.waiting:
+                playing[row] = run.begin(run.waiting.popleft())
+                seed[row] = run.first_seed + playing[row].index
+        observations, status = simulators.step(seed, action)
+        for row in np.flatnonzero(seed == GO_ON):
+            episode = playing[row]
+            executed = status["length"][row] - len(episode.actions)  # <= Ta: the episode's end cuts it short
+            episode.actions.extend(action[row, :executed])
+            if not status["running"][row]:
+                run.end(episode, bool(status["success"][row]))
+                playing[row] = None
+                successes += bool(status["success"][row])
+        bar.set_postfix_str(f"{successes} succeeded", refresh=False)
+        in_play = sum(len(episode.actions) for episode in playing if episode is not None)
+        bar.update(len(run.finished) + in_play / simulators.task.max_steps - bar.n)
+
+
+class _Simulators:
+    """gymnasium's AsyncVectorEnv over processes of several simulators each, seen as rows of one batch.
+
+    AsyncVectorEnv cannot go on once a process of it has died, so a whole new one is made then.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        observation: ObservationMode,
+        workers: int,
+        slots: int,
+        n_obs_steps: int,
+        n_action_steps: int,
+    ):
+        from gymnasium.vector import AsyncVectorEnv
+
+        self.task, self.workers, self.slots = task, workers, slots
+        self.rows = BATCH * math.ceil(workers / BATCH)
+        # The rows of the batch belong to worker 0, then to worker 1, ...; few episodes spread over all.
+        self.fill_order = sorted(range(self.rows), key=lambda row: (row % slots, row // slots))
+        make = partial(SimulatorSlots, task, observation, slots, n_obs_steps, n_action_steps)
+        with _single_threaded_children(), _children_without_interrupts():
+            self.environment: AsyncVectorEnv = AsyncVectorEnv([make] * workers, context="spawn")
+
+    def step(
+        self, seed: np.ndarray, action: np.ndarray
+    ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+        """Advance every row; see `SimulatorSlots.step`. Returns observations and status by row."""
+        total = self.workers * self.slots
+        padded_seed = np.full(total, REST)
+        padded_seed[: self.rows] = seed
+        padded_action = np.zeros((total, *action.shape[1:]), np.float32)
+        padded_action[: self.rows] = action
+        split = {
+            "seed": padded_seed.reshape(self.workers, self.slots),
+            "action": padded_action.reshape(self.workers, self.slots, *action.shape[1:]),
+        }
+        observations, _, _, _, info = self.environment.step(split)
+        for error in info.get("error", ()):
+            if error is not None:
+                raise error
+        by_row = {key: self._rows(value) for key, value in observations.items()}
+        return by_row, {key: self._rows(info[key]) for key in ("running", "success", "length")}
+
+    def _rows(self, value: np.ndarray) -> np.ndarray:
+        return value.reshape(self.workers * self.slots, *value.shape[2:])[: self.rows]
+
+    def obituary(self) -> str:
+        """Which process died of what."""
+        connection.wait([process.sentinel for process in self.environment.processes], timeout=1)
+        dead = [
+            (number, process.exitcode)
+            for number, process in enumerate(self.environment.processes, 1)
+            if process.exitcode is not None
+        ]
+        causes = ", ".join(f"{number} of {self.workers} ({_cause(exitcode)})" for number, exitcode in dead)
+        return f"simulator process {causes or '?'} died"
+
+    def close(self) -> None:
+        """End the processes at once, in whatever state they are."""
+        # AsyncVectorEnv.close waits for the answers that are due, which a dead process never gives.
+        for process in self.environment.processes:
+            process.terminate()
+        for process in self.environment.processes:
+            process.join()
+        for pipe in self.environment.parent_pipes:
+            if pipe is not None:
+                pipe.close()
+        self.environment.closed = True
+
+
+def _cause(exitcode: int) -> str:
+    if exitcode >= 0:
+        return f"exit code {exitcode}"
+    with contextlib.suppress(ValueError):
+        return signal.Signals(-exitcode).name
+    return f"signal {-exitcode}"
+
+
+def _noise_stream(noise_seed: int, seed: int) -> torch.Generator:
+    """The noise of one episode; neighbouring seeds give unrelated streams."""
+    mixed = np.random.SeedSequence((noise_seed, seed)).generate_state(1, np.uint64)[0]
+    return torch.Generator().manual_seed(int(mixed >> np.uint64(1)))
+
+
+@contextlib.contextmanager
+def _single_threaded_children() -> Iterator[None]:
+    """Processes that start inside use one thread each: there is one for every core already."""
+    names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+    before = {name: os.environ.get(name) for name in names}
+    os.environ.update(dict.fromkeys(names, "1"))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+@contextlib.contextmanager
+def _children_without_interrupts() -> Iterator[None]:
+    """Processes that start inside never see Ctrl-C: the parent ends them, without their tracebacks."""
+    # Its own start would unblock the signal again.
+    resource_tracker.ensure_running()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

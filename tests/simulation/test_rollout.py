@@ -1,0 +1,192 @@
+"""Rollouts in the real simulator, with a small network of random weights as the policy."""
+
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from ddpm_edu.errors import ConfigError, DatasetError, SimulatorError
+from ddpm_edu.simulation.env import make_env
+from ddpm_edu.simulation.replay import choose_episodes, record_episode
+from ddpm_edu.simulation.results import Episode, RolloutResult
+from ddpm_edu.simulation.rollout import BATCH, rollout
+from ddpm_edu.tasks import CAN
+
+SHORT = replace(CAN, max_steps=20)
+
+
+class RandomPolicy:
+    """Smooth random motion that depends on every observation and on the noise."""
+
+    n_obs_steps, n_action_steps, action_dim = 2, 8, 7
+    device = torch.device("cpu")
+    config = SimpleNamespace(observation="low_dim", conditioning="global")
+
+    def __init__(self, on_call=lambda calls: None):
+        generator = torch.Generator().manual_seed(0)
+        self.net = nn.Sequential(nn.Linear(2 * 23 + 7, 64), nn.Mish(), nn.Linear(64, 7))
+        for parameter in self.net.parameters():
+            nn.init.normal_(parameter, std=0.2, generator=generator)
+        self.calls, self.on_call = 0, on_call
+
+    @torch.no_grad()
+    def predict_action(self, obs, generator):
+        self.calls += 1
+        self.on_call(self.calls)
+        shapes = {key: tuple(value.shape[:2]) for key, value in obs.items()}
+        assert set(shapes.values()) == {(BATCH, self.n_obs_steps)}
+        noise = torch.stack([torch.randn(7, generator=one) for one in generator])  # (B, Da)
+        features = torch.cat([value.flatten(1) for value in obs.values()] + [noise], dim=1)
+        action = self.net(features).tanh()  # (B, Da)
+        return {"action": action[:, None].repeat(1, self.n_action_steps, 1)}  # (B, Ta, Da)
+
+
+@pytest.fixture(scope="module")
+def undisturbed():
+    return rollout(RandomPolicy(), SHORT, episodes=3, first_seed=7, workers=2, progress=False)
+
+
+def same(one, other):
+    return one == other and all(np.array_equal(a.actions, b.actions) for a, b in zip(one, other, strict=True))
+
+
+def test_same_seeds_give_the_same_episodes_whatever_the_workers(undisturbed):
+    alone = rollout(RandomPolicy(), SHORT, episodes=2, first_seed=7, workers=1, progress=False)
+    assert [episode.seed for episode in undisturbed.episodes] == [7, 8, 9]
+    assert all(episode.length == SHORT.max_steps for episode in undisturbed.episodes)
+    assert undisturbed.chunks == 3 * 3  # 20 steps are chunks of 8, 8 and 4
+    assert same(alone.episodes, undisturbed.episodes[:2])
+    other_noise = rollout(RandomPolicy(), SHORT, 2, first_seed=7, workers=1, noise_seed=1, progress=False)
+    assert not same(alone.episodes, other_noise.episodes)
+
+
+def test_policy_sees_the_last_observations_and_its_actions_are_executed(undisturbed):
+    """The episode, played by hand in one simulator with the same policy, is the same."""
+    simulator, policy = make_env(SHORT), RandomPolicy()
+    now, _ = simulator.reset(seed=8)
+    history, actions = [now, now], []
+    mixed = np.random.SeedSequence((0, 8)).generate_state(1, np.uint64)[0]
+    noise = torch.Generator().manual_seed(int(mixed >> np.uint64(1)))
+    while len(actions) < SHORT.max_steps:
+        obs = {
+            key: torch.from_numpy(np.stack([step[key] for step in history[-2:]]))[None].repeat(BATCH, 1, 1)
+            for key in now
+        }
+        chunk = policy.predict_action(obs, [noise] + [torch.Generator()] * (BATCH - 1))["action"][0]
+        for action in chunk[: SHORT.max_steps - len(actions)].numpy():
+            now, *_ = simulator.step(action)
+            history.append(now)
+            actions.append(action)
+    simulator.close()
+    np.testing.assert_array_equal(undisturbed.episodes[1].actions, actions)
+
+
+def test_dead_simulator_is_restarted_and_its_episode_repeated(undisturbed, capfd):
+    def kill_one(calls):
+        if calls == 2:
+            victim = multiprocessing.active_children()[0]
+            os.kill(victim.pid, signal.SIGKILL)
+            victim.join()
+
+    result = rollout(RandomPolicy(kill_one), SHORT, episodes=2, first_seed=7, workers=2, progress=False)
+    assert result.restarts == 1
+    assert same(result.episodes, undisturbed.episodes[:2])
+    said = capfd.readouterr().err
+    assert "(SIGKILL) died; the simulators are started again" in said
+    assert "(seeds 7, 8)" in said
+
+
+def test_policy_that_gives_nan_is_refused_in_one_line(capfd):
+    policy = RandomPolicy()
+    policy.net[2].bias.data[0] = torch.nan
+    with pytest.raises(SimulatorError, match="not finite"):
+        rollout(policy, SHORT, episodes=1, workers=1, progress=False)
+    assert "Traceback" not in capfd.readouterr().err
+    assert multiprocessing.active_children() == []
+
+
+def test_interrupt_stops_cleanly(tmp_path):
+    script = tmp_path / "interrupted.py"
+    script.write_text(
+        f"import sys; sys.path.insert(0, {os.path.dirname(__file__)!r})\n"
+        "import multiprocessing\n"
+        "from test_rollout import CAN, RandomPolicy, rollout\n"
+        "def say(calls):\n"
+        "    print(*[child.pid for child in multiprocessing.active_children()], flush=True)\n"
+        "if __name__ == '__main__':\n"
+        "    try:\n"
+        "        rollout(RandomPolicy(say), CAN, episodes=2, workers=2)\n"
+        "    except KeyboardInterrupt:\n"
+        "        sys.exit(130)\n"
+    )
+    process = subprocess.Popen(
+        [sys.executable, script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        start_new_session=True,
+    )  # fmt: skip
+    workers = [int(pid) for pid in process.stdout.readline().split()]
+    assert len(workers) == 2
+    os.killpg(process.pid, signal.SIGINT)  # what a terminal sends: to the workers as well
+    _, said = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "Traceback" not in said
+    assert "Error" not in said
+    for _ in range(50):
+        if not any(os.path.exists(f"/proc/{pid}") for pid in workers):
+            break
+        time.sleep(0.1)
+    assert not any(os.path.exists(f"/proc/{pid}") for pid in workers)
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"episodes": 0}, "episodes is 0; it must be at least 1"),
+        ({"workers": 0}, "workers is 0"),
+        ({"task": "lift"}, "task is 'lift'"),
+        ({"observation": "sound"}, "observation is 'sound'"),
+    ],
+)
+def test_refuses_bad_numbers(changed, message):
+    with pytest.raises(ConfigError, match=message):
+        rollout(**{"policy": RandomPolicy(), "task": "can", "episodes": 1, **changed})
+
+
+def test_result_is_kept_and_read(tmp_path, undisturbed):
+    undisturbed.save(tmp_path)
+    read = RolloutResult.load(tmp_path)
+    assert same(read.episodes, undisturbed.episodes)
+    assert read.to_dict() == undisturbed.to_dict()
+    assert not list(tmp_path.glob("*.partial"))
+    (tmp_path / "rollout.json").write_text("{")
+    with pytest.raises(DatasetError, match=r"rollout\.json: not a rollout"):
+        RolloutResult.load(tmp_path)
+    with pytest.raises(DatasetError, match="there is no rollout"):
+        RolloutResult.load(tmp_path / "nowhere")
+
+
+def test_recording_plays_the_same_episode(undisturbed):
+    episode = undisturbed.episodes[0]
+    recording = record_episode(episode, SHORT, size=64, every=8)
+    assert recording.frames.shape == (4, 64, 64, 3)  # at 0, 8, 16 and at the end, 20
+    assert (recording.frames[0] != recording.frames[-1]).any()
+    wrong = replace(episode, success=True)
+    with pytest.raises(SimulatorError, match="episode 7 ended with success = True"):
+        record_episode(wrong, SHORT, size=16, every=20)
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "count", "chosen"),
+    [("++--", 4, "++--"), ("++++-", 4, "+++-"), ("+---", 4, "+---"), ("----", 2, "--"), ("+-+-", 2, "+-")],
+)
+def test_chosen_episodes_show_both_outcomes(outcomes, count, chosen):
+    episodes = tuple(Episode(seed, mark == "+", 1) for seed, mark in enumerate(outcomes))
+    assert "".join("+" if one.success else "-" for one in choose_episodes(episodes, count)) == chosen
