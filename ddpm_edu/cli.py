@@ -11,7 +11,7 @@ import os
 import re
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from ddpm_edu.errors import UserError
@@ -30,7 +30,7 @@ class Command(NamedTuple):
 
 # Modules are imported when their command is called: `ddpm-edu --help` must not wait for torch.
 COMMANDS: dict[str, Command] = {
-    "train": Command("ddpm_edu.commands.train", "train", "Train a policy, or go on with a run that was stopped."),
+    "train": Command("ddpm_edu.commands.train", "train", "Train a policy, or go on with a stopped run."),
     "doctor": Command("ddpm_edu.doctor", "doctor", "Check this machine; say how to mend what is missing."),
 }
 
@@ -70,6 +70,8 @@ def _mendable(error: Exception) -> str | None:
     """One line about an error that the user can mend; None for any other, which is a defect of ours."""
     if isinstance(error, UserError):
         return _one_line(str(error))
+    if isinstance(error, ModuleNotFoundError) and not (error.name or "").startswith("ddpm_edu"):
+        return f"the package {error.name!r} is not installed; run scripts/setup.sh"
     # h5py and safetensors wrap the system's error and keep only its text.
     full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
     if full or "No space left on device" in str(error):
@@ -86,7 +88,7 @@ def _mendable(error: Exception) -> str | None:
 
 
 def _run(words: list[str]) -> int:
-    if not words or words[0] in ("-h", "--help", "help"):
+    if not words or words[0] in ("-h", "--help"):
         print(_overview())
         return 0
     if words[0] == "--version":
@@ -109,36 +111,47 @@ def _run(words: list[str]) -> int:
 def _call(name: str, options: list[str]) -> int:
     command = COMMANDS[name]
     function = getattr(importlib.import_module(command.module), command.function)
-    if hasattr(function, "with_defaults"):  # the defaults of --help are those of the preset that is named
-        function = function.with_defaults(options)
-    code = _parse(function, f"{PROGRAM} {name}", options)()
+    with _refusals_in_one_line():
+        if hasattr(function, "with_defaults"):  # the defaults of --help are those of the preset that is named
+            function = function.with_defaults(options)
+        call = _bind(function, f"{PROGRAM} {name}", options)
+    code = call()
     return code if isinstance(code, int) else 0
 
 
-def _parse(function: Callable[..., Any], program: str, options: list[str]) -> Callable[[], Any]:
-    """The function with its arguments read from the options, not yet called.
-
-    Raises:
-        UserError: on an unknown option, or a value that the function's types or a configuration refuses.
-    """
+def _bind(function: Callable[..., Any], program: str, options: list[str]) -> Callable[[], Any]:
+    """The function with its arguments read from the options, not yet called."""
     import tyro
 
     @functools.wraps(function)
     def bind(*arguments: Any, **named: Any) -> Callable[[], Any]:
         return functools.partial(function, *arguments, **named)
 
+    return tyro.cli(bind, prog=program, args=options)
+
+
+@contextlib.contextmanager
+def _refusals_in_one_line() -> Iterator[None]:
+    """Turns the box that tyro draws around a refused option into a `UserError`."""
     said = io.StringIO()
     try:
         with contextlib.redirect_stderr(said):
-            return tyro.cli(bind, prog=program, args=options)
+            yield
     except SystemExit as stop:
         if stop.code in (0, None):
             raise  # --help has been printed
-    # tyro draws a box of several paragraphs, separated by rules.
-    text = re.sub(r"\x1b\[[0-9;]*m", "", said.getvalue())
-    inner = [line.strip("│ ") for line in text.splitlines() if line.startswith("│")]
-    paragraphs = re.split(r"─{5,}", " ".join(inner))
-    raise UserError("; ".join(_one_line(part) for part in paragraphs if part.strip()) or _one_line(text))
+    else:
+        return
+    raise UserError(_unboxed(said.getvalue()))
+
+
+def _unboxed(text: str) -> str:
+    """What stands in the box, its paragraphs in one line. Without Unicode, tyro draws only rules."""
+    lines = [line.strip("│ ") for line in re.sub(r"\x1b\[[0-9;]*m", "", text).splitlines()]
+    lines = [line for line in lines if not line.startswith(("╭", "╰"))]
+    paragraphs = [part.strip() for part in re.split(r"[─-]{5,}", " ".join(lines)) if part.strip()]
+    title = 0 if "╭" in text else 1
+    return "; ".join(paragraphs[title:]) or text
 
 
 def _overview() -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from ddpm_edu import cli
+from ddpm_edu import cli, doctor, paths
 from ddpm_edu.config import PolicyConfig
 from ddpm_edu.errors import DatasetError
 
@@ -62,12 +62,13 @@ def test_unknown_command_is_one_line() -> None:
     assert answer.stderr.startswith("error: unknown command 'trian'; the commands are ")
 
 
-def test_unknown_option_is_one_line() -> None:
-    answer = ddpm_edu("doctor", "--jsn")
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
+def test_unknown_option_is_one_line(encoding: str) -> None:
+    answer = ddpm_edu("doctor", "--jsn", env=os.environ | {"PYTHONIOENCODING": encoding})
     assert answer.returncode == 2
     assert answer.stderr.count("\n") == 1
-    assert "--jsn" in answer.stderr
-    assert "--json" in answer.stderr
+    assert answer.stderr.startswith("error: Unrecognized options: --jsn; Perhaps you meant: --json")
+    assert "--" * 3 not in answer.stderr
 
 
 def test_arguments_are_typed(command: Callable, capsys: pytest.CaptureFixture[str]) -> None:
@@ -157,27 +158,56 @@ def test_a_reader_that_leaves_is_no_error() -> None:
     assert (answer.returncode, answer.stderr) == (0, "")
 
 
-def test_missing_permission_names_the_file(
-    command: Callable, capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
+def test_missing_permission_names_the_file(command: Callable, capsys: pytest.CaptureFixture[str]) -> None:
     def probe() -> None:
-        # /proc refuses everybody, root included.
-        Path("/proc/ddpm_edu").mkdir()
+        Path("/sys/ddpm_edu").mkdir()  # refused to everybody, root included
 
     command(probe)
-    try:
-        code = cli.main(["probe"])
-    except FileNotFoundError:
-        pytest.skip("this kernel reports a missing file instead")
-    assert code == 2
-    assert "/proc/ddpm_edu" in capsys.readouterr().err
+    assert cli.main(["probe"]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("error: /sys/ddpm_edu: ")
+    assert said.count("\n") == 1
 
 
+def test_missing_package_is_one_line(command: Callable, capsys: pytest.CaptureFixture[str]) -> None:
+    def probe() -> None:
+        import a_package_that_nobody_wrote  # noqa: F401
+
+    command(probe)
+    assert cli.main(["probe"]) == 2
+    expected = "error: the package 'a_package_that_nobody_wrote' is not installed; run scripts/setup.sh\n"
+    assert capsys.readouterr().err == expected
+
+
+@pytest.mark.slow
 def test_doctor_reports_this_machine() -> None:
     answer = ddpm_edu("doctor", "--json")
     report = json.loads(answer.stdout)
-    names = {check["name"] for check in report["checks"]}
-    assert {"python", "torch", "renderer", "data", "disk", "cores", "gpu"} <= names
-    mending = [check for check in report["checks"] if check["status"] == "missing"]
-    assert answer.returncode == (2 if mending else 0)
-    assert all(check["mend"] for check in mending)
+    status = {check["name"]: check["status"] for check in report["checks"]}
+    assert {"python", "torch", "disk", "cores", "gpu", "data can low_dim"} <= set(status)
+    # Without them the simulator's tests cannot pass, so a machine that tests has them.
+    assert status["simulator"] == status["renderer"] == "ok"
+    missing = [check for check in report["checks"] if check["status"] == "missing"]
+    assert answer.returncode == (2 if missing else 0)
+    assert all(check["mend"] for check in missing)
+    assert answer.stderr == ""
+
+
+@pytest.mark.slow
+def test_doctor_names_the_renderer_that_works(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MUJOCO_GL", "disable")
+    answer = ddpm_edu("doctor", "--json")
+    assert answer.returncode == 2
+    (renderer,) = [check for check in json.loads(answer.stdout)["checks"] if check["name"] == "renderer"]
+    assert renderer["status"] == "missing"
+    assert renderer["mend"] in ("export MUJOCO_GL=osmesa", "export MUJOCO_GL=egl")
+
+
+def test_doctor_says_what_is_wrong_with_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "can_low_dim.hdf5").write_text("version https://git-lfs.github.com/spec/v1")
+    monkeypatch.setattr(paths, "DATA", tmp_path)
+    by_name = {check.name: check for check in doctor._data()}
+    assert by_name["data can low_dim"].status == by_name["data square image"].status == "missing"
+    assert "can_low_dim.hdf5" in by_name["data can low_dim"].found
+    assert by_name["data square image"].found == "not there"
+    assert all(check.mend for check in by_name.values())

@@ -1,0 +1,268 @@
+"""`ddpm-edu doctor`: what this machine has, what is missing, and the one command that mends each thing."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.metadata
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import textwrap
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from ddpm_edu.errors import UserError
+
+ROOT = Path(__file__).resolve().parent.parent
+WANTED_DISK_GB, WANTED_CORES, WANTED_MEMORY_GB = 5, 2, 4
+PROBE_SECONDS = 180  # the very first import of robosuite compiles for tens of seconds
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that was looked at.
+
+    Attributes:
+        name: what was looked at.
+        status: "ok"; "note" for what is worth knowing but not needed; "missing" for what has to be mended.
+        found: what is there.
+        wanted: what should be there, where that is not obvious.
+        mend: the command that mends it; empty where nothing has to be.
+    """
+
+    name: str
+    status: Literal["ok", "note", "missing"]
+    found: str
+    wanted: str = ""
+    mend: str = ""
+
+
+def doctor(json: bool = False) -> int:
+    """Check this machine; say how to mend what is missing.
+
+    Args:
+        json: print one JSON object instead of lines for a reader.
+    """
+    checks = []
+    for check in examine():
+        checks.append(check)
+        if not json:
+            print(_lines(check), flush=True)
+    missing = sum(check.status == "missing" for check in checks)
+    if json:
+        print(_json(checks))
+    elif missing:
+        print(f"\n{missing} of {len(checks)} things are missing: run the commands after 'mend', from {ROOT}")
+    else:
+        print("\nEverything that is needed is here.")
+    return 2 if missing else 0
+
+
+def examine() -> Iterator[Check]:
+    """Every check, the quick ones first. What may crash or hang is tried in a process of its own."""
+    torch_probe, simulator_probe = _Probe(_TORCH), _Probe(_SIMULATOR)
+    yield _python()
+    yield from _packages()
+    yield _disk()
+    yield from _processor()
+    yield from _data()
+    yield from _gpu(torch_probe)
+    yield from _renderer(simulator_probe)
+
+
+# -------------------------------------------------------------------------------- Python and packages
+
+
+def _python() -> Check:
+    from packaging.specifiers import SpecifierSet
+
+    wanted = importlib.metadata.metadata("ddpm_edu")["Requires-Python"]
+    found = f"{platform.python_implementation()} {platform.python_version()}, {sys.executable}"
+    if platform.python_version() in SpecifierSet(wanted):
+        return Check("python", "ok", found, wanted)
+    return Check("python", "missing", found, wanted, "PYTHON=/path/to/python3.11 scripts/setup.sh")
+
+
+def _packages() -> Iterator[Check]:
+    from packaging.requirements import Requirement
+
+    mend = (
+        "scripts/setup.sh" if (ROOT / "scripts" / "setup.sh").exists() else "pip install --upgrade ddpm_edu"
+    )
+    for line in importlib.metadata.requires("ddpm_edu") or []:
+        requirement = Requirement(line)
+        if requirement.marker is not None and not requirement.marker.evaluate({"extra": ""}):
+            continue
+        name, wanted = requirement.name, str(requirement.specifier)
+        try:
+            found = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            yield Check(name, "missing", "not installed", wanted, mend)
+            continue
+        fits = requirement.specifier.contains(found, prereleases=True)
+        yield Check(name, "ok" if fits else "missing", found, wanted, "" if fits else mend)
+
+
+# -------------------------------------------------------------------------------------------- Machine
+
+
+def _disk() -> Check:
+    free = shutil.disk_usage(Path.cwd()).free / 1e9
+    found, wanted = f"{free:.1f} GB free in {Path.cwd()}", f"{WANTED_DISK_GB} GB"
+    if free >= WANTED_DISK_GB:
+        return Check("disk", "ok", found, wanted)
+    return Check(
+        "disk", "missing", found, wanted, "du -xh --max-depth=2 . | sort -h   # then delete what can go"
+    )
+
+
+def _processor() -> Iterator[Check]:
+    cores = len(os.sched_getaffinity(0))
+    enough = cores >= WANTED_CORES
+    yield Check("cores", "ok" if enough else "note", str(cores), f"{WANTED_CORES} or more")
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
+    enough = memory >= WANTED_MEMORY_GB
+    yield Check("memory", "ok" if enough else "note", f"{memory:.1f} GB", f"{WANTED_MEMORY_GB} GB or more")
+
+
+def _gpu(probe: _Probe) -> Iterator[Check]:
+    answer = probe.answer()
+    if "error" in answer:
+        yield Check("gpu", "missing", f"torch does not load: {answer['error']}", "", "scripts/setup.sh")
+    elif answer["devices"]:
+        found = ", ".join(answer["devices"])
+        yield Check("gpu", "ok", f"{found} (CUDA {answer['cuda']})")
+    elif shutil.which("nvidia-smi") is None:
+        yield Check("gpu", "ok", "none; everything runs on the CPU")
+    else:
+        why = "this torch is built for CPUs" if answer["cuda"] is None else "torch cannot use it"
+        mend = (
+            ".venv/bin/uv pip install --torch-backend auto --reinstall -c constraints.txt torch torchvision"
+        )
+        yield Check("gpu", "note", f"there is one, but {why}", mend=mend)
+
+
+# ----------------------------------------------------------------------------------------------- Data
+
+
+def _data() -> Iterator[Check]:
+    from ddpm_edu.paths import DATA
+    from ddpm_edu.tasks import TASKS, ObservationMode
+
+    for task in TASKS:
+        for observation in get_args(ObservationMode):
+            name, path = f"data {task} {observation}", DATA / f"{task}_{observation}.hdf5"
+            mend = f"git checkout -- data/{path.name}"
+            if not (ROOT / ".git").exists():
+                mend = f"ddpm-edu collect --task {task} --observation {observation} --out {path}"
+            if not path.exists():
+                yield Check(name, "missing", "not there", str(path), mend)
+                continue
+            try:
+                from ddpm_edu.data.demonstrations import Demonstrations
+
+                read = Demonstrations.read(path, task, observation)
+            except (UserError, OSError, ImportError) as error:
+                yield Check(name, "missing", " ".join(str(error).split()), "a readable file", mend)
+                continue
+            steps = len(read.action)
+            yield Check(name, "ok", f"{len(read.names)} demonstrations, {steps} steps, {path.name}")
+
+
+# ----------------------------------------------------------------------------------- Simulator, renderer
+
+
+def _renderer(probe: _Probe) -> Iterator[Check]:
+    answer = probe.answer()
+    if "simulator" not in answer:
+        yield Check("simulator", "missing", answer["error"], "", "scripts/setup.sh")
+        return
+    yield Check("simulator", "ok", answer["simulator"])
+    name = answer["renderer"]
+    if "error" not in answer:
+        yield Check(
+            "renderer", "ok", f"MUJOCO_GL={name} drew 84x84 pixels in {answer['milliseconds']:.0f} ms"
+        )
+        return
+    broken = f"MUJOCO_GL={name}: {answer['error']}"
+    for other in ("osmesa", "egl"):
+        if other != name and "milliseconds" in _Probe(_SIMULATOR, MUJOCO_GL=other).answer():
+            yield Check("renderer", "missing", broken, f"{other} works", f"export MUJOCO_GL={other}")
+            return
+    sudo = "" if os.geteuid() == 0 else "sudo "
+    yield Check("renderer", "missing", broken, "osmesa or egl", f"{sudo}apt-get install -y libosmesa6")
+
+
+_TORCH = """
+import torch
+names = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+answer.update(devices=names if torch.cuda.is_available() else [], cuda=torch.version.cuda)
+"""
+
+_SIMULATOR = """
+import os, time
+from ddpm_edu.simulation.env import make_env
+from ddpm_edu.third_party import choose_renderer
+make_env("can").reset(seed=0)
+answer.update(simulator="robosuite and MuJoCo run the Can task", renderer=choose_renderer())
+environment = make_env("can", "image")
+environment.reset(seed=0)
+began = time.perf_counter()
+picture = environment.step(environment.action_space.sample() * 0)[0]["agentview_image"]
+answer["milliseconds"] = 1000 * (time.perf_counter() - began)
+if picture.shape != (3, 84, 84) or picture.std() < 5:
+    raise RuntimeError("the picture is empty")
+"""
+
+
+class _Probe:
+    """Python code that runs in its own process from now on, and fills a dictionary `answer`."""
+
+    def __init__(self, code: str, **environment: str) -> None:
+        body = textwrap.indent(code.strip(), "    ")
+        program = (
+            f"import json\nanswer = {{}}\ntry:\n{body}\nexcept BaseException as error:\n"
+            "    answer['error'] = ' '.join(f'{type(error).__name__}: {error}'.split())\n"
+            "print('\\n' + json.dumps(answer), flush=True)\n"
+        )
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", program],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=os.environ | environment,
+        )
+
+    def answer(self) -> dict[str, Any]:
+        """What the code filled in; "error" holds why it could not finish."""
+        try:
+            said, complained = self._process.communicate(timeout=PROBE_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.communicate()
+            return {"error": f"no answer within {PROBE_SECONDS} s"}
+        try:
+            return json.loads(said.splitlines()[-1])
+        except (IndexError, ValueError):
+            last = (complained.strip().splitlines() or ["it said nothing"])[-1]
+            return {"error": f"it ended with code {self._process.returncode}: {last}"}
+
+
+# ---------------------------------------------------------------------------------------------- Report
+
+
+def _lines(check: Check) -> str:
+    wanted = f"   (wanted: {check.wanted})" if check.wanted else ""
+    line = f"{check.status:<8} {check.name:<20} {check.found}{wanted}"
+    return line + (f"\n{'':<8} {'':<20} mend: {check.mend}" if check.mend else "")
+
+
+def _json(checks: list[Check]) -> str:
+    versions = {"ddpm_edu": importlib.metadata.version("ddpm_edu"), "platform": platform.platform()}
+    return json.dumps({**versions, "checks": [dataclasses.asdict(check) for check in checks]}, indent=2)
