@@ -1,0 +1,187 @@
+"""Training: learns, stops cleanly, and after any kill goes on as if it had not been stopped."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from ddpm_edu.errors import ConfigError
+from ddpm_edu.presets import preset
+from ddpm_edu.training.checkpoint import list_checkpoints, load_policy
+from ddpm_edu.training.log import read_log
+from ddpm_edu.training.trainer import Trainer
+
+TINY = dict(
+    horizon=8,
+    n_action_steps=4,
+    down_dims=(16, 32),
+    n_groups=4,
+    diffusion_step_embed_dim=16,
+    batch_size=16,
+    warmup_steps=5,
+    log_every=5,
+    validate_every=10,
+    checkpoint_every=10,
+    max_demonstrations=5,
+)
+
+
+def tiny(**overrides):
+    return preset("can", **{**TINY, **overrides})
+
+
+def test_training_learns_and_leaves_a_policy_that_acts(tmp_path):
+    result = Trainer(tiny(steps=60, learning_rate=5e-3), tmp_path).run(progress=False)
+    assert (result.step, result.stopped) == (60, None)
+    losses = [entry["loss"] for entry in read_log(tmp_path) if "loss" in entry]
+    assert len(losses) == 12
+    assert losses[-1] < 0.6 * losses[0]
+    assert [entry["step"] for entry in read_log(tmp_path) if "validation_loss" in entry] == list(
+        range(10, 61, 10)
+    )
+    assert len(list_checkpoints(tmp_path / "checkpoints")) == 2
+    assert list((tmp_path / "tensorboard").iterdir())
+
+    policy = load_policy(tmp_path)
+    obs = {"object": torch.zeros(1, 2, 14), "robot0_eef_pos": torch.zeros(1, 2, 3)}
+    obs |= {"robot0_eef_quat": torch.zeros(1, 2, 4), "robot0_gripper_qpos": torch.zeros(1, 2, 2)}
+    assert policy.predict_action(obs)["action"].shape == (1, 4, 7)
+    # The normaliser was fitted and came along.
+    assert not torch.equal(policy.normalizer["object"].scale, torch.ones(14))
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_seed_others(tmp_path):
+    def weights(name, seed):
+        path = Trainer(tiny(steps=3, seed=seed), tmp_path / name).run(progress=False).checkpoint
+        return load_file(path / "policy.safetensors")
+
+    first, again, other = weights("first", 0), weights("again", 0), weights("other", 1)
+    assert all(torch.equal(first[name], again[name]) for name in first)
+    assert any(not torch.equal(first[name], other[name]) for name in first)
+
+
+def test_accumulated_gradients_equal_one_large_batch(tmp_path):
+    def weights(name, parts):
+        config = tiny(steps=4, gradient_accumulation_steps=parts)
+        return load_file(
+            Trainer(config, tmp_path / name).run(progress=False).checkpoint / "policy.safetensors"
+        )
+
+    whole, parts = weights("whole", 1), weights("parts", 4)
+    for name in whole:
+        torch.testing.assert_close(parts[name], whole[name], rtol=1e-3, atol=1e-5)
+
+
+def test_a_time_limit_stops_cleanly(tmp_path):
+    config = tiny(steps=10_000)
+    result = Trainer(config, tmp_path).run(max_minutes=0.5 / 60, progress=False)
+    assert 0 < result.step < 10_000
+    assert "max-minutes" in result.stopped
+    assert Trainer(config, tmp_path).step == result.step
+
+
+def test_another_configuration_is_not_mixed_in(tmp_path):
+    Trainer(tiny(steps=2), tmp_path).run(progress=False)
+    with pytest.raises(ConfigError, match=r"training.learning_rate = 0.0006, and 0.1 is asked for"):
+        Trainer(tiny(steps=2, learning_rate=0.1), tmp_path)
+    Trainer(tiny(steps=2, log_every=1), tmp_path)  # how often to log is free
+
+
+# ------------------------------------------------------------------------------- killed and gone on with
+
+
+def command(run_dir, steps, launch=()):
+    options = [
+        "--max-demonstrations",
+        "5",
+        "--horizon",
+        "8",
+        "--n-action-steps",
+        "4",
+        "--down-dims",
+        "16",
+        "32",
+    ]
+    options += [
+        "--n-groups",
+        "4",
+        "--diffusion-step-embed-dim",
+        "16",
+        "--batch-size",
+        "16",
+        "--warmup-steps",
+        "5",
+    ]
+    options += [
+        "--log-every",
+        "1",
+        "--validate-every",
+        "50",
+        "--checkpoint-every",
+        "7",
+        "--steps",
+        str(steps),
+    ]
+    start = launch or (sys.executable, "-m", "ddpm_edu")
+    return [*start, "train", *options, "--run-dir", str(run_dir)]
+
+
+@pytest.mark.slow
+def test_a_killed_run_ends_bit_identical_to_an_uninterrupted_one(tmp_path):
+    steps, whole, killed = 60, tmp_path / "whole", tmp_path / "killed"
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    subprocess.run(command(whole, steps), check=True, capture_output=True, env=environment)
+    moments = random.Random(0)
+    kills = [signal.SIGKILL, signal.SIGKILL, signal.SIGINT]
+    for number in kills:
+        before = len(read_log(killed))
+        process = subprocess.Popen(
+            command(killed, steps), env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        wanted = before + moments.randint(5, 15)
+        deadline = time.monotonic() + 120
+        while len(read_log(killed)) < wanted and process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.01)
+        process.send_signal(number)
+        code = process.wait(timeout=60)
+        assert code in (-signal.SIGKILL, 130, 0)
+    subprocess.run(command(killed, steps), check=True, capture_output=True, env=environment)
+    for name in ("policy.safetensors", "ema.safetensors", "training.safetensors"):
+        expected = load_file(whole / "checkpoints" / f"step_{steps:08d}" / name)
+        found = load_file(killed / "checkpoints" / f"step_{steps:08d}" / name)
+        assert expected.keys() == found.keys()
+        assert all(torch.equal(expected[key], found[key]) for key in expected), name
+    losses = [[entry["loss"] for entry in read_log(run) if "loss" in entry] for run in (whole, killed)]
+    assert losses[0] == losses[1]
+    assert len(losses[0]) == steps
+
+
+@pytest.mark.slow
+def test_two_processes_follow_the_loss_curve_of_one(tmp_path):
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    launch = [sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_processes", "2"]
+    launch += ["--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no", "-m", "ddpm_edu"]
+    subprocess.run(command(tmp_path / "one", 12), check=True, capture_output=True, env=environment)
+    subprocess.run(command(tmp_path / "two", 12, launch), check=True, capture_output=True, env=environment)
+    one, two = (
+        [entry["loss"] for entry in read_log(tmp_path / name) if "loss" in entry] for name in ("one", "two")
+    )
+    assert two == pytest.approx(one, rel=1e-4)
+
+
+def test_the_log_forgets_what_came_after_the_checkpoint(tmp_path):
+    trainer = Trainer(tiny(steps=20), tmp_path)
+    trainer.run(progress=False)
+    with (tmp_path / "log.jsonl").open("a") as file:
+        file.write(json.dumps({"step": 25, "loss": 0.1}) + "\n" + '{"step": 26, "lo')
+    Trainer(tiny(steps=20), tmp_path).run(progress=False)
+    assert max(entry["step"] for entry in read_log(tmp_path)) == 20
