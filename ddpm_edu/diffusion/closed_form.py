@@ -57,7 +57,7 @@ class GaussianMixture:
 
     @classmethod
     def two_modes(cls, left: Tensor, right: Tensor, std: float, left_weight: float = 0.5) -> GaussianMixture:
-        """Two ways of doing the same thing. left, right (...) are two samples, such as (T, Da) trajectories."""
+        """Two ways of one task. left, right (...) are two samples, such as trajectories (T, Da)."""
         weights = torch.tensor([left_weight, 1 - left_weight], dtype=left.dtype)
         return cls(torch.stack([left, right]), torch.full((2,), std, dtype=left.dtype), weights)
 
@@ -106,7 +106,7 @@ class GaussianMixture:
             prediction_type: "epsilon", "sample" or "v_prediction".
 
         Returns:
-            (noisy (B, ...), timestep: int or tensor ()) -> prediction (B, ...), as `sampling.sample` wants it.
+            (noisy (B, ...), timestep: int or tensor ()) -> prediction (B, ...), for `sampling.sample`.
         """
 
         def denoise(noisy: Tensor, timestep: int | Tensor) -> Tensor:

@@ -46,8 +46,8 @@ def sample(
         condition_mask: (B, T, D) bool, True where an entry is given, or None. Given entries are written
             before each step and once at the end, so they come out exactly as they went in.
         num_inference_steps: denoising steps, between 1 and K.
-        generator: makes the result reproducible: the first noise and that of each step come from it. A list has
-            one for each of the B trajectories, so that a trajectory does not depend on its neighbours.
+        generator: makes the result reproducible: the first noise and that of each step come from it. A
+            list has one for each of the B trajectories, so that none depends on its neighbours.
         callback: called num_inference_steps + 1 times with (step_index, timestep, trajectory): before
             step i with the noisy trajectory at its level `timestep`, and at the end, as step
             num_inference_steps at timestep -1, with the result. It may keep the tensors, not write to them.
