@@ -18,6 +18,16 @@ _PUBLIC = {
     "UserError": "ddpm_edu.errors",
     "Config": "ddpm_edu.config",
     "preset": "ddpm_edu.presets",
+    "shipped_demonstrations": "ddpm_edu.paths",
+    "Demonstrations": "ddpm_edu.data.demonstrations",
+    "Windows": "ddpm_edu.data.windows",
+    "Normalizer": "ddpm_edu.data.normalizer",
+    "DiffusionPolicy": "ddpm_edu.policy",
+    "make_policy": "ddpm_edu.factory",
+    "Trainer": "ddpm_edu.training.trainer",
+    "load_policy": "ddpm_edu.training.checkpoint",
+    "make_env": "ddpm_edu.simulation.env",
+    "rollout": "ddpm_edu.simulation.rollout",
 }
 
 __all__ = [*sorted(_PUBLIC), "__version__"]

@@ -24,6 +24,7 @@ FLOORS = (
     {"viz", "course"},
     {"commands", "doctor"},
     {"cli"},
+    {"__main__"},
 )
 FLOOR_OF = {room: level for level, rooms in enumerate(FLOORS) for room in rooms}
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")

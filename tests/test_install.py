@@ -178,3 +178,13 @@ def test_public_names_load_when_used(name: str) -> None:
 def test_unknown_name_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="no attribute 'DifusionPolicy'"):
         _ = ddpm_edu.DifusionPolicy
+
+
+@pytest.mark.slow
+def test_the_quick_tour_in_the_readme_runs() -> None:
+    tours = re.findall(r"^```python\n([\s\S]*?)^```", (ROOT / "README.md").read_text(), flags=re.MULTILINE)
+    assert tours
+    for tour in tours:
+        done = subprocess.run([sys.executable, "-c", tour], capture_output=True, text=True, timeout=120)
+        assert done.returncode == 0, done.stderr
+        assert done.stderr == ""
