@@ -56,13 +56,15 @@ def open_hdf5(path: Path, missing_hint: str) -> Iterator[h5py.File]:
         yield file
 
 
-def get_member(group: h5py.Group, name: str, kind: type[Member], advice: str) -> Member:
+def get_member(
+    group: h5py.Group, name: str, kind: type[Member] | tuple[type[Member], ...], advice: str
+) -> Member:
     """A group or dataset that stands in `group` itself.
 
     Args:
         group: where to look.
         name: one name, no path.
-        kind: `h5py.Group` or `h5py.Dataset`.
+        kind: `h5py.Group`, `h5py.Dataset`, or both.
         advice: what to do when it is missing, as the end of a sentence.
 
     Raises:

@@ -1,4 +1,4 @@
-"""What a file of demonstrations must satisfy. Each refusal names the demonstration, the key, and the way out."""
+"""What a file of demonstrations must satisfy. Each refusal names the place, what is there and the way out."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The normalizer: limits, exact inverses, traps of constant entries, and a state that cannot load by halves."""
+"""The normalizer: limits, exact inverses, constant entries, and a state that does not load by halves."""
 
 from __future__ import annotations
 
