@@ -100,18 +100,20 @@ class Trainer:
 
     # ------------------------------------------------------------------------------------------ data
 
-    def _read(self, path: str | Path) -> tuple[Windows, Windows | None]:
-        policy = self.policy
+    def _read(self, path: str | Path) -> tuple[Windows, Windows]:
+        config = self.policy.config
         train = Demonstrations.read(
             path,
-            policy.config.task,
-            policy.config.observation,
+            config.task,
+            config.observation,
             filter_key="train",
             max_demonstrations=self.config.data.max_demonstrations,
         )
-        valid = Demonstrations.read(path, policy.config.task, policy.config.observation, filter_key="valid")
+        valid = Demonstrations.read(path, config.task, config.observation, filter_key="valid")
+        if config.action == "absolute":
+            train, valid = train.to_absolute(), valid.to_absolute()
         # Fitted on what is trained on, and nothing else.
-        policy.normalizer.fit(train)
+        self.policy.normalizer.fit(train)
         return self._windows(train), self._windows(valid)
 
     def _windows(self, demonstrations: Demonstrations) -> Windows:
@@ -226,8 +228,6 @@ class Trainer:
 
         In evaluation mode: dropout or random crops would measure something that never acts.
         """
-        if self.validation is None or len(self.validation) == 0:
-            return float("nan")
         generator = torch.Generator().manual_seed(0)
         indices = torch.randperm(len(self.validation), generator=generator)[:max_windows]
         self.ema.eval()
