@@ -1,0 +1,281 @@
+"""A transformer over the steps of a trajectory: the attention denoiser of Diffusion Policy.
+
+Chi et al. 2023, "Diffusion Policy", section III-B; after minGPT, with cross-attention to what is known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+from ddpm_edu.denoisers.attention import Attention, ConditionPerceptron, DecoderLayer, EncoderLayer
+from ddpm_edu.denoisers.blocks import SinusoidalPosEmb, batch_timesteps, check_shape
+from ddpm_edu.errors import ConfigError
+
+
+class TransformerForDiffusion(nn.Module):
+    """Predicts the noise in a trajectory, given the diffusion step and what was observed.
+
+        condition tokens   k  o_1 … o_To ─► condition encoder ─► memory (B, 1+To, E)
+                                                                    │ cross-attention
+        input tokens       a_1 … a_T ─► n_layer decoder layers ◄────┘ ─► (B, T, output_dim)
+
+    One token per trajectory step. Where the diffusion step k and the observations o enter:
+
+    - time_as_cond: k is a condition token; otherwise it is the first input token.
+    - cond_dim > 0: each observation is a condition token.
+    - neither: there is no memory, and encoder layers take the decoder's place ("encoder-only", like BERT).
+      This is the variant for inpainting, where observations stand in the trajectory itself.
+
+    With causal_attn, an input token sees itself and earlier ones only, and of the observations those up to
+    its own place in the window: the first action token sees the first observation only, though the others are
+    known too (the reference's choice). What `n_cond_layers` mixes into the memory is not masked.
+
+    In shapes, N stands for the input tokens, S for the condition tokens and E for `n_emb`.
+
+    Args:
+        input_dim: Da, or Da+Do with inpainting.
+        output_dim: entries per step of the result.
+        horizon: T, the longest trajectory.
+        n_obs_steps: To, the largest number of observation tokens; T if not given.
+        cond_dim: Do, entries of one observation; 0 for no observation tokens.
+        n_layer: layers of the decoder (or of the encoder-only variant).
+        n_head: attention heads; divides `n_emb`.
+        n_emb: E, features of a token; even.
+        p_drop_emb: dropout on the embeddings.
+        p_drop_attn: dropout in the layers, on attention weights and on each part's result.
+        causal_attn: see above.
+        time_as_cond: see above.
+        obs_as_cond: only for compatibility with the reference's signature: as there, cond_dim > 0 decides.
+        n_cond_layers: encoder layers over the condition tokens; 0 takes a two-layer perceptron instead.
+
+    Raises:
+        ConfigError: for sizes that do not fit, with the numbers.
+    """
+
+    def __init__(
+        self,
+        input_dim: int,
+        output_dim: int,
+        horizon: int,
+        n_obs_steps: int | None = None,
+        cond_dim: int = 0,
+        n_layer: int = 12,
+        n_head: int = 12,
+        n_emb: int = 768,
+        p_drop_emb: float = 0.1,
+        p_drop_attn: float = 0.1,
+        causal_attn: bool = False,
+        time_as_cond: bool = True,
+        obs_as_cond: bool = False,
+        n_cond_layers: int = 0,
+    ) -> None:
+        super().__init__()
+        self._check_sizes(input_dim, output_dim, horizon, n_layer, n_head, n_emb, n_cond_layers)
+        if obs_as_cond and cond_dim == 0:
+            raise ConfigError("obs_as_cond is set, but cond_dim is 0; give the entries of one observation")
+        self.input_dim = input_dim
+        self.horizon = horizon
+        self.n_obs_steps = (horizon if n_obs_steps is None else n_obs_steps) if cond_dim > 0 else 0
+        self.cond_dim = cond_dim
+        self.time_as_cond = time_as_cond
+        n_input_tokens = horizon if time_as_cond else 1 + horizon
+        n_cond_tokens = int(time_as_cond) + self.n_obs_steps
+        self.encoder_only = n_cond_tokens == 0
+
+        # ---- embeddings ------------------------------------------------------------------------
+        self.time_embedding = SinusoidalPosEmb(n_emb)
+        self.input_embedding = nn.Linear(input_dim, n_emb)
+        self.input_position = nn.Parameter(torch.empty(1, n_input_tokens, n_emb))
+        if cond_dim > 0:
+            self.obs_embedding = nn.Linear(cond_dim, n_emb)
+        if not self.encoder_only:
+            self.cond_position = nn.Parameter(torch.empty(1, n_cond_tokens, n_emb))
+        self.dropout = nn.Dropout(p_drop_emb)
+
+        # ---- layers ----------------------------------------------------------------------------
+        layer_sizes = (n_emb, n_head, p_drop_attn)
+        if self.encoder_only:
+            self.layers = nn.ModuleList([EncoderLayer(*layer_sizes) for _ in range(n_layer)])
+        else:
+            self.layers = nn.ModuleList([DecoderLayer(*layer_sizes) for _ in range(n_layer)])
+            if n_cond_layers > 0:
+                cond_layers = [EncoderLayer(*layer_sizes) for _ in range(n_cond_layers)]
+                self.cond_encoder = nn.Sequential(*cond_layers)
+            else:
+                self.cond_encoder = ConditionPerceptron(n_emb)
+
+        # ---- head ------------------------------------------------------------------------------
+        self.final_norm = nn.LayerNorm(n_emb)
+        self.head = nn.Linear(n_emb, output_dim)
+
+        # ---- masks: saved with the weights, so that they load only where the masks are the same -
+        causal_mask = memory_mask = None
+        if causal_attn:
+            causal_mask = torch.ones(n_input_tokens, n_input_tokens, dtype=torch.bool).tril()
+            if cond_dim > 0:
+                # Places and observations count from the window's start; the time token is always seen.
+                place = torch.arange(n_input_tokens)[:, None]
+                if not time_as_cond:
+                    place = (place - 1).clamp(min=0)  # the input's time token sees what the first action sees
+                observation = torch.arange(n_cond_tokens)[None, :] - int(time_as_cond)
+                memory_mask = place >= observation  # (T, 1+To)
+        self.register_buffer("causal_mask", causal_mask)
+        self.register_buffer("memory_mask", memory_mask)
+
+        self.initialize_weights()
+
+    def initialize_weights(self) -> None:
+        """GPT-2's initialisation: small weights, no biases; positions start as small as embeddings."""
+        for module in self.modules():
+            if isinstance(module, nn.Linear):
+                nn.init.normal_(module.weight, std=0.02)
+                nn.init.zeros_(module.bias)
+            elif isinstance(module, nn.LayerNorm):
+                nn.init.ones_(module.weight)
+                nn.init.zeros_(module.bias)
+        nn.init.normal_(self.input_position, std=0.02)
+        if not self.encoder_only:
+            nn.init.normal_(self.cond_position, std=0.02)
+
+    def forward(self, sample: Tensor, timestep: int | Tensor, cond: Tensor | None = None) -> Tensor:
+        """Predicts the noise (or what it was trained for) in a batch of trajectories.
+
+        Args:
+            sample: (B, T, input_dim) noisy trajectories, T at most `horizon`, of any floating-point type.
+            timestep: the diffusion step: int, or tensor () or (B,).
+            cond: (B, To, cond_dim) at most `n_obs_steps` observations.
+
+        Returns:
+            (B, T, output_dim), of the type of `sample`.
+
+        Raises:
+            ConfigError: for a shape that does not fit, or a missing condition.
+        """
+        self._check_inputs(sample, cond)
+        dtype = self.head.weight.dtype
+
+        # 1. tokens
+        time_token = self.time_embedding(batch_timesteps(timestep, len(sample), sample.device))  # (B, E)
+        time_token = time_token[:, None].to(dtype)  # (B, 1, E)
+        input_tokens = self.input_embedding(sample.to(dtype))  # (B, T, E)
+        cond_tokens = []
+        if self.time_as_cond:
+            cond_tokens.append(time_token)
+        else:
+            input_tokens = torch.cat([time_token, input_tokens], dim=1)  # (B, 1+T, E)
+        if cond is not None:
+            cond_tokens.append(self.obs_embedding(cond.to(dtype)))  # (B, To, E)
+
+        # 2. positions
+        N = input_tokens.shape[1]
+        x = self.dropout(input_tokens + self.input_position[:, :N])  # (B, N, E)
+        mask = None if self.causal_mask is None else self.causal_mask[:N, :N]  # (N, N)
+
+        # 3. layers
+        if self.encoder_only:
+            for layer in self.layers:
+                x = layer(x, mask)  # (B, N, E)
+        else:
+            memory = torch.cat(cond_tokens, dim=1)  # (B, S, E)
+            S = memory.shape[1]
+            memory = self.cond_encoder(self.dropout(memory + self.cond_position[:, :S]))  # (B, S, E)
+            memory_mask = None if self.memory_mask is None else self.memory_mask[:N, :S]  # (N, S)
+            for layer in self.layers:
+                x = layer(x, memory, mask, memory_mask)  # (B, N, E)
+
+        # 4. head
+        if not self.time_as_cond:
+            x = x[:, 1:]  # (B, T, E): the time token has no noise to predict
+        return self.head(self.final_norm(x)).to(sample.dtype)  # (B, T, output_dim)
+
+    # ---- for training --------------------------------------------------------------------------
+
+    def optimizer_groups(self, weight_decay: float = 1e-3) -> list[dict]:
+        """Parameter groups for AdamW: matrices of linear layers decay; biases, norms and positions do not.
+
+        Args:
+            weight_decay: of the first group.
+
+        Returns:
+            Two groups, `{"params": [...], "weight_decay": ...}`, that hold every parameter once.
+        """
+        decayed = {id(module.weight) for module in self.modules() if isinstance(module, nn.Linear)}
+        parameters = list(self.parameters())
+        return [
+            {"params": [p for p in parameters if id(p) in decayed], "weight_decay": weight_decay},
+            {"params": [p for p in parameters if id(p) not in decayed], "weight_decay": 0.0},
+        ]
+
+    # ---- for looking inside --------------------------------------------------------------------
+
+    @contextmanager
+    def attention_maps(self) -> Iterator[dict[str, list[Tensor]]]:
+        """Keeps the attention weights of every call inside a `with` block; outside it costs nothing.
+
+            with denoiser.attention_maps() as maps:
+                denoiser(sample, timestep, cond)
+            maps["layers.0.cross_attention"][0]  # (B, n_head, T, 1+To): the first call's
+
+        Yields:
+            The name of each attention -> one tensor (B, n_head, N, S) per call; rows sum to 1.
+        """
+        attentions = {name: module for name, module in self.named_modules() if isinstance(module, Attention)}
+        maps: dict[str, list[Tensor]] = {name: [] for name in attentions}
+        for name, attention in attentions.items():
+            attention.kept_maps = maps[name]
+        try:
+            yield maps
+        finally:
+            for attention in attentions.values():
+                attention.kept_maps = None
+
+    # ---- refusing what cannot work -------------------------------------------------------------
+
+    @staticmethod
+    def _check_sizes(
+        input_dim: int,
+        output_dim: int,
+        horizon: int,
+        n_layer: int,
+        n_head: int,
+        n_emb: int,
+        n_cond_layers: int,
+    ) -> None:
+        sizes = {
+            "input_dim": input_dim,
+            "output_dim": output_dim,
+            "horizon": horizon,
+            "n_layer": n_layer,
+            "n_head": n_head,
+        }
+        for name, size in sizes.items():
+            if size < 1:
+                raise ConfigError(f"{name} is {size}; it must be at least 1")
+        if n_emb % n_head:
+            raise ConfigError(f"n_head {n_head} does not divide n_emb {n_emb}")
+        if n_cond_layers < 0:
+            raise ConfigError(f"n_cond_layers is {n_cond_layers}; it must be 0 (a perceptron) or more")
+
+    def _check_inputs(self, sample: Tensor, cond: Tensor | None) -> None:
+        check_shape("sample", sample, B=None, T=None, Da=self.input_dim)
+        B, T, _ = sample.shape
+        if not 1 <= T <= self.horizon:
+            raise ConfigError(
+                f"the trajectory has {T} steps; this transformer was built for a horizon of {self.horizon}, "
+                f"and takes 1 to {self.horizon}"
+            )
+        if (cond is None) != (self.cond_dim == 0):
+            found = "missing" if cond is None else f"of shape {tuple(cond.shape)}"
+            wanted = "without one" if self.cond_dim == 0 else f"with cond_dim {self.cond_dim}"
+            raise ConfigError(f"cond is {found}, but this transformer was built {wanted}")
+        if cond is not None:
+            check_shape("cond", cond, B=B, To=None, Do=self.cond_dim)
+            if not 1 <= cond.shape[1] <= self.n_obs_steps:
+                raise ConfigError(
+                    f"cond has {cond.shape[1]} observation steps; this transformer was built for 1 to "
+                    f"{self.n_obs_steps}, its n_obs_steps"
+                )
