@@ -77,7 +77,7 @@ def row(task: str, name: str, denoiser: str, observation: str, repeats: int) -> 
 def table(repeats: int) -> str:
     """The whole table. Can and Square differ in nothing that it shows."""
     lines = [
-        "| preset | denoiser | observation | T / To / Ta | parameters | training memory | batch | steps | step |",
+        "| preset | denoiser | observation | T / To / Ta | parameters | memory | batch | steps | one step |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
     for name, denoiser, observation in itertools.product(

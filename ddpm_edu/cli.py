@@ -30,6 +30,7 @@ class Command(NamedTuple):
 
 # Modules are imported when their command is called: `ddpm-edu --help` must not wait for torch.
 COMMANDS: dict[str, Command] = {
+    "demo": Command("ddpm_edu.commands.demo", "demo", "Train on shipped demonstrations, roll out, report."),
     "train": Command("ddpm_edu.commands.train", "train", "Train a policy, or go on with a stopped run."),
     "doctor": Command("ddpm_edu.doctor", "doctor", "Check this machine; say how to mend what is missing."),
 }
