@@ -75,6 +75,8 @@ class TransformerForDiffusion(nn.Module):
     ) -> None:
         super().__init__()
         self._check_sizes(input_dim, output_dim, horizon, n_layer, n_head, n_emb, n_cond_layers)
+        if n_obs_steps is not None and n_obs_steps < 1:
+            raise ConfigError(f"n_obs_steps is {n_obs_steps}; it must be at least 1")
         if obs_as_cond and cond_dim == 0:
             raise ConfigError("obs_as_cond is set, but cond_dim is 0; give the entries of one observation")
         self.input_dim = input_dim
