@@ -32,6 +32,8 @@ class Command(NamedTuple):
 COMMANDS: dict[str, Command] = {
     "demo": Command("ddpm_edu.commands.demo", "demo", "Train on shipped demonstrations, roll out, report."),
     "train": Command("ddpm_edu.commands.train", "train", "Train a policy, or go on with a stopped run."),
+    "collect": Command("ddpm_edu.commands.collect", "collect", "Let a scripted expert make demonstrations."),
+    "data inspect": Command("ddpm_edu.commands.data", "inspect", "Say what a file of demonstrations holds."),
     "doctor": Command("ddpm_edu.doctor", "doctor", "Check this machine; say how to mend what is missing."),
 }
 
