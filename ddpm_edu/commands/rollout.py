@@ -1,0 +1,93 @@
+"""`ddpm-edu rollout`: let a trained policy act in the simulator, and report how it went."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import tyro
+
+from ddpm_edu.config import SchedulerName
+
+
+def rollout(
+    checkpoint: tyro.conf.Positional[Path],
+    episodes: int = 100,
+    first_seed: int = 100_000,
+    noise_seed: int = 0,
+    workers: int | None = None,
+    videos: int = 4,
+    scheduler: SchedulerName | None = None,
+    inference_steps: int | None = None,
+    weights: Literal["ema", "trained"] = "ema",
+    device: str | None = None,
+    out: Path | None = None,
+) -> None:
+    """Let a trained policy act in the simulator, and write a report with a video.
+
+    The same seeds give the same episodes, whatever the number of workers.
+
+    Args:
+        checkpoint: a run's folder, of which the newest checkpoint is taken, or one checkpoint's.
+        episodes: how many to play.
+        first_seed: the simulator's seed of the first episode; the others count up from it.
+        noise_seed: seed of the policy's noise.
+        workers: processes that simulate; by default one for each core.
+        videos: episodes to film, successes and failures; 0 for no video.
+        scheduler: another sampler than the policy was trained with; needs no new training.
+        inference_steps: denoising steps for each decision; by default as configured.
+        weights: the moving average, or the weights as trained.
+        device: "cpu" or "cuda"; by default the GPU if there is one.
+        out: folder for the report; by default "rollout" in the run's folder.
+    """
+    import torch
+
+    from ddpm_edu.simulation.rollout import rollout as play
+    from ddpm_edu.training.checkpoint import find_checkpoint, load_policy, read_checkpoint
+    from ddpm_edu.viz.report import summarize, write_report
+
+    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    path = find_checkpoint(checkpoint)
+    policy = load_policy(path, weights=weights, device=device)
+    _sample_with(policy, scheduler, inference_steps)
+    run_dir = path.parent.parent if path.parent.name == "checkpoints" else path
+    if out is None:
+        # A checkpoint that stands alone may come with the repository: nothing is written there.
+        out = run_dir / "rollout" if run_dir != path else Path("runs") / f"{path.name}-rollout"
+    result = play(
+        policy, policy.config.task, episodes, first_seed=first_seed, workers=workers, noise_seed=noise_seed
+    )
+    report = write_report(
+        run_dir,
+        policy,
+        result,
+        out=out,
+        checkpoint=path,
+        training=read_checkpoint(path, training=False).config.training,
+        videos=videos,
+    )
+    print(summarize(result, report))
+
+
+def _sample_with(policy, scheduler: SchedulerName | None, inference_steps: int | None) -> None:
+    from ddpm_edu.config import override
+    from ddpm_edu.diffusion.schedule import make_noise_scheduler
+
+    if scheduler is None and inference_steps is None:
+        return
+    noise = policy.config.noise
+    scheduler = scheduler or noise.scheduler
+    if inference_steps is None:
+        inference_steps = noise.num_inference_steps
+    # The policy's configuration checks the numbers, and the report shows it.
+    policy.config = override(
+        policy.config, noise__scheduler=scheduler, noise__num_inference_steps=inference_steps
+    )
+    policy.num_inference_steps = inference_steps
+    policy.noise_scheduler = make_noise_scheduler(
+        scheduler,
+        num_train_timesteps=noise.num_train_timesteps,
+        beta_schedule=noise.beta_schedule,
+        prediction_type=noise.prediction_type,
+        clip_sample=noise.clip_sample,
+    )
