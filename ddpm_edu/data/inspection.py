@@ -14,7 +14,6 @@ from ddpm_edu.data.hdf5 import READ_ERRORS, first_line, get_member, open_hdf5, p
 from ddpm_edu.data.validation import data_group, demonstration_names, env_args, filter_keys
 from ddpm_edu.errors import DatasetError
 
-
 MAX_DEPTH = 8
 
 

@@ -47,6 +47,10 @@ class Windows:
         obs_steps: observations in a batch, counted from the window's first step: To by default, T where
             the policy is trained on future observations too (inpainting).
 
+    Attributes:
+        rows: (W, T) int64, which row of the demonstrations each step of each window is.
+        is_pad: (W, T) bool, True where that row is repeated.
+
     Raises:
         ConfigError: if the numbers cannot work together, with the arithmetic.
     """
@@ -65,18 +69,17 @@ class Windows:
         self.horizon, self.n_obs_steps, self.n_action_steps = horizon, n_obs_steps, n_action_steps
         self.obs_steps = obs_steps
 
-        start, begin, end = [], [], []
-        episode_begin = 0
-        for episode_end in demonstrations.episode_ends.tolist():
-            earliest = episode_begin - (n_obs_steps - 1)
-            latest = max(earliest, episode_end + (n_action_steps - 1) - horizon)
-            start.append(torch.arange(earliest, latest + 1))
-            begin.append(torch.full_like(start[-1], episode_begin))
-            end.append(torch.full_like(start[-1], episode_end))
-            episode_begin = episode_end
-        # (W,) each: row of the window's first step, which padding moves out of the demonstration, and the
-        # demonstration's own rows
-        self._start, self._begin, self._end = torch.cat(start), torch.cat(begin), torch.cat(end)
+        rows, is_pad = [], []
+        begin = 0
+        for end in demonstrations.episode_ends.tolist():
+            earliest = begin - (n_obs_steps - 1)
+            latest = max(earliest, end + (n_action_steps - 1) - horizon)
+            start = torch.arange(earliest, latest + 1)  # (windows of this demonstration,)
+            steps = start[:, None] + torch.arange(horizon)  # (windows, T)
+            rows.append(steps.clamp(begin, end - 1))
+            is_pad.append((steps < begin) | (steps >= end))
+            begin = end
+        self.rows, self.is_pad = torch.cat(rows), torch.cat(is_pad)  # (W, T)
 
         self._action = torch.from_numpy(np.ascontiguousarray(demonstrations.action))  # (N, Da)
         self._images = {}
@@ -94,7 +97,7 @@ class Windows:
 
     def __len__(self) -> int:
         """Number of windows, W."""
-        return len(self._start)
+        return len(self.rows)
 
     def batch(self, indices: Tensor | Sequence[int]) -> dict[str, Any]:
         """Some windows.
@@ -111,17 +114,13 @@ class Windows:
             IndexError: if there is no such window.
         """
         indices = torch.as_tensor(indices, dtype=torch.int64)
-        start, begin, end = (
-            of_window.index_select(0, indices)[:, None] for of_window in (self._start, self._begin, self._end)
-        )  # (B, 1)
-        rows = start + torch.arange(self.horizon)  # (B, T)
-        is_pad = (rows < begin) | (rows >= end)  # (B, T)
-        rows = rows.clamp(begin, end - 1)  # (B, T)
+        rows = self.rows.index_select(0, indices)  # (B, T)
         obs_rows = rows[:, : self.obs_steps]  # (B, S)
 
         obs = {name: _gather(image, obs_rows).movedim(-1, -3) for name, image in self._images.items()}
         low_dim = _gather(self._low_dim, obs_rows)  # (B, S, sum of Do)
         obs |= zip(self._low_dim_names, low_dim.split(self._low_dim_sizes, dim=-1), strict=True)
+        is_pad = self.is_pad.index_select(0, indices)  # (B, T)
         return {"obs": obs, "action": _gather(self._action, rows), "is_pad": is_pad}
 
     def batches(self, batch_size: int, seed: int = 0) -> Batches:
