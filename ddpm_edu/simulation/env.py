@@ -23,7 +23,7 @@ import numpy as np
 from ddpm_edu.errors import SimulatorError
 from ddpm_edu.simulation.model_xml import portable_model_xml
 from ddpm_edu.simulation.rendering import Renderer
-from ddpm_edu.tasks import ObservationMode, Task, get_task
+from ddpm_edu.tasks import ObservationKey, ObservationMode, Task, get_task
 from ddpm_edu.third_party import import_robosuite
 
 IMAGE_SIZE = 84
@@ -138,7 +138,7 @@ class ManipulationEnv(gymnasium.Env):
         self._seed_robosuite(seed)
         self._env.reset()
         self._begin(self.get_state())
-        return self._observation(), {"success": False, "seed": seed}
+        return self._observe(self._keys), {"success": False, "seed": seed}
 
     def step(self, action: np.ndarray) -> tuple[dict[str, np.ndarray], float, bool, bool, dict[str, Any]]:
         """Executes one action, for 50 ms.
@@ -165,7 +165,7 @@ class ManipulationEnv(gymnasium.Env):
         self._steps += 1
         success = self.is_success()
         truncated = not success and self._steps >= self.max_steps
-        return self._observation(), float(success), success, truncated, {"success": success}
+        return self._observe(self._keys), float(success), success, truncated, {"success": success}
 
     def render(self) -> np.ndarray:
         """The agent view, uint8 (256, 256, 3)."""
@@ -202,6 +202,10 @@ class ManipulationEnv(gymnasium.Env):
         """Whether the task is solved in the present state."""
         return bool(self._env._check_success())
 
+    def low_dim_observation(self) -> dict[str, np.ndarray]:
+        """The task's low-dim observation of the present state, whichever one the environment returns."""
+        return self._observe(self.task.low_dim)
+
     def get_state(self) -> np.ndarray:
         """The simulator's state: time, positions and velocities of all joints, float64."""
         return np.array(self._env.sim.get_state().flatten())
@@ -231,7 +235,7 @@ class ManipulationEnv(gymnasium.Env):
                 f"{model.nq} positions, {model.nv} velocities. Give the recorded model_xml as well"
             )
         self._begin(state)
-        return self._observation()
+        return self._observe(self._keys)
 
     def set_state(self, state: np.ndarray) -> dict[str, np.ndarray]:
         """Puts a recorded state of the same model in place, to look at it; cheaper than `reset_to`.
@@ -244,15 +248,20 @@ class ManipulationEnv(gymnasium.Env):
         """
         self._env.sim.set_state_from_flattened(np.asarray(state, dtype=np.float64))
         self._env.sim.forward()
-        return self._observation()
+        return self._observe(self._keys)
 
-    def env_args(self) -> dict[str, Any]:
-        """The description that robomimic stores beside demonstrations (`env_args`) and rebuilds them from."""
+    def env_args(self, observation: ObservationMode | None = None) -> dict[str, Any]:
+        """The description that robomimic stores beside demonstrations (`env_args`) and rebuilds them from.
+
+        Args:
+            observation: "image" for an environment that renders; this environment's own mode if None.
+        """
+        images = (observation or self._observation_mode) == "image"
         return {
             "env_name": self.task.environment_name,
             "env_version": self._robosuite.__version__,
             "type": 1,  # robomimic's EnvType.ROBOSUITE_TYPE
-            "env_kwargs": self._robosuite_arguments(images=self._observation_mode == "image"),
+            "env_kwargs": self._robosuite_arguments(images),
         }
 
     # ------------------------------------------------------------------ inside
@@ -340,7 +349,7 @@ class ManipulationEnv(gymnasium.Env):
             "fingers": list(robot._ref_gripper_joint_pos_indexes["right"]),
         }
 
-    def _observation(self) -> dict[str, np.ndarray]:
+    def _observe(self, keys: tuple[ObservationKey, ...]) -> dict[str, np.ndarray]:
         import robosuite.utils.transform_utils as transforms
 
         data, index = self._env.sim.data, self._indices
@@ -352,7 +361,7 @@ class ManipulationEnv(gymnasium.Env):
             "robot0_gripper_qpos": np.array(data.qpos[index["fingers"]]),
         }
         observation = {}
-        for key in self._keys:
+        for key in keys:
             if key.type == "rgb":
                 camera = key.name.removesuffix("_image")
                 image = self._renderer(IMAGE_SIZE, IMAGE_SIZE).render(data._data, camera)  # (84, 84, 3)

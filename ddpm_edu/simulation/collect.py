@@ -1,0 +1,368 @@
+"""Collects demonstrations of a scripted expert into a robomimic HDF5 file.
+
+Attempts are numbered; attempt i is a function of the command's seed and i alone. Every finished attempt is
+kept on disk at once, in a folder beside the file to be made, and the file is put together from the first n
+successes in the order of their numbers. So the result does not depend on the number of workers, and a
+collection that is stopped at any moment goes on where it was when the same command is given again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import errno
+import json
+import multiprocessing
+import shutil
+import signal
+import zipfile
+from collections.abc import Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm.auto import tqdm
+
+from ddpm_edu.data.writer import Demonstration, DemonstrationWriter
+from ddpm_edu.errors import ConfigError, SimulatorError
+from ddpm_edu.files import write_atomically
+from ddpm_edu.simulation.env import ManipulationEnv, make_env
+from ddpm_edu.simulation.episodes import Disturbance, record_episode
+from ddpm_edu.tasks import ObservationMode, Task, get_task
+
+# Changes when the same settings would give other demonstrations, so that no old attempt is mixed in.
+_RECIPE = 1
+_SEEDS_PER_COLLECTION = 1_000_000
+
+
+@dataclass(frozen=True)
+class Collection:
+    """What a collection came to.
+
+    Attributes:
+        path: the file.
+        demonstrations: how many it holds.
+        attempts: how many attempts gave them.
+        failures: how many of these were discarded.
+        steps: control steps in the file.
+        lengths: steps of each demonstration.
+    """
+
+    path: Path
+    demonstrations: int
+    attempts: int
+    failures: int
+    steps: int
+    lengths: tuple[int, ...]
+
+    def __str__(self) -> str:
+        return (
+            f"{self.path}: {self.demonstrations} demonstrations of {min(self.lengths)} to "
+            f"{max(self.lengths)} steps ({self.steps} in all); "
+            f"{self.failures} of {self.attempts} attempts failed and were discarded"
+        )
+
+
+def collect(
+    task: str | Task,
+    n: int,
+    out: str | Path,
+    observation: ObservationMode = "low_dim",
+    seed: int = 0,
+    workers: int = 1,
+    disturbance: Disturbance | None = None,
+    overwrite: bool = False,
+    progress: bool = True,
+) -> Collection:
+    """Collects n successful demonstrations.
+
+    Args:
+        task: "can" or "square".
+        n: demonstrations wanted.
+        out: the HDF5 file to make.
+        observation: "low_dim", or "image" to record both cameras as well.
+        seed: the same seed gives the same demonstrations; different ones share no episode.
+        workers: processes. With more than one, a script that calls this needs the usual
+            `if __name__ == "__main__":`.
+        disturbance: how the expert is disturbed while it is recorded.
+        overwrite: replace a file that was made with other settings.
+        progress: show a progress bar on stderr.
+
+    Returns:
+        A summary; its text is meant for printing.
+
+    Raises:
+        ConfigError: if a number is out of range, or `out` holds something else and `overwrite` is False.
+        SimulatorError: if no renderer is available for images, the disk is full, or a worker dies.
+    """
+    task = get_task(task)
+    task.observation(observation)
+    out = Path(out)
+    if n < 1:
+        raise ConfigError(f"n is {n}; at least 1 demonstration is wanted")
+    if workers < 1:
+        raise ConfigError(f"workers is {workers}; at least 1 is wanted")
+    if not 0 <= seed < 2**31 // _SEEDS_PER_COLLECTION:
+        raise ConfigError(f"seed is {seed}; it must be between 0 and {2**31 // _SEEDS_PER_COLLECTION - 1}")
+    settings = {
+        "recipe": _RECIPE,
+        "task": task.name,
+        "observation": observation,
+        "seed": seed,
+        "disturbance": asdict(disturbance or Disturbance()),
+    }
+    done = _finished(out)
+    if done is not None and done.pop("n", None) == n and done == settings:
+        return _summary(out)
+    if out.exists() and not overwrite:
+        raise ConfigError(
+            f"{out} exists and was made with other settings; give another name, or overwrite it explicitly"
+        )
+    folder = out.with_name(out.name + ".attempts")
+    try:
+        kept = _prepare(folder, settings)
+        with _naming_full_disk(out):
+            _attempt_until(kept, n, task, observation, disturbance, folder, seed, workers, progress)
+            chosen = _first_successes(kept, n)
+            _assemble(out, task, observation, settings, folder, kept, chosen)
+    finally:
+        if out.exists() and _finished(out) == {**settings, "n": n}:
+            shutil.rmtree(folder, ignore_errors=True)
+    return _summary(out)
+
+
+# ---------------------------------------------------------------------- attempts on disk
+
+
+def _prepare(folder: Path, settings: dict[str, Any]) -> dict[int, bool]:
+    """The attempts that an earlier run has finished: number -> success. Others' attempts are removed."""
+    marker = folder / "settings.json"
+    if folder.exists():
+        try:
+            same = json.loads(marker.read_text()) == settings
+        except (OSError, ValueError):
+            same = False
+        if not same:
+            shutil.rmtree(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    if not marker.exists():
+        with write_atomically(marker) as file:
+            file.write(json.dumps(settings, indent=4).encode())
+    kept = {int(path.stem.split("_")[1]): True for path in folder.glob("attempt_*.zip")}
+    kept |= {int(path.stem.split("_")[1]): False for path in folder.glob("attempt_*.failed")}
+    return kept
+
+
+def _run_attempt(env: ManipulationEnv, number: int, seed: int, disturbance: Disturbance | None, folder: Path):
+    demonstration, success = record_episode(env, seed * _SEEDS_PER_COLLECTION + number, disturbance)
+    if success:
+        with (
+            write_atomically(folder / f"attempt_{number}.zip") as file,
+            zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive,
+        ):
+            _save(archive, demonstration)
+    else:
+        with write_atomically(folder / f"attempt_{number}.failed"):
+            pass
+    return number, success
+
+
+def _save(archive: zipfile.ZipFile, demonstration: Demonstration) -> None:
+    arrays = {f"obs/{key}": value for key, value in demonstration.obs.items()}
+    arrays |= {name: getattr(demonstration, name) for name in ("actions", "states", "rewards")}
+    for name, value in arrays.items():
+        with archive.open(f"{name}.npy", "w") as file:
+            np.lib.format.write_array(file, np.ascontiguousarray(value), allow_pickle=False)
+    archive.writestr("model.xml", demonstration.model_xml)
+    archive.writestr("attributes.json", json.dumps(demonstration.attributes))
+
+
+def _load(path: Path) -> Demonstration:
+    with zipfile.ZipFile(path) as archive:
+        arrays = {}
+        for name in archive.namelist():
+            if name.endswith(".npy"):
+                with archive.open(name) as file:
+                    arrays[name.removesuffix(".npy")] = np.lib.format.read_array(file, allow_pickle=False)
+        return Demonstration(
+            obs={
+                name.removeprefix("obs/"): value for name, value in arrays.items() if name.startswith("obs/")
+            },
+            actions=arrays["actions"],
+            states=arrays["states"],
+            rewards=arrays["rewards"],
+            model_xml=archive.read("model.xml").decode(),
+            attributes=json.loads(archive.read("attributes.json")),
+        )
+
+
+# ---------------------------------------------------------------------- running attempts
+
+
+def _first_successes(kept: dict[int, bool], n: int) -> list[int] | None:
+    """The first n successes in the order of attempts, or None while an attempt before them is missing."""
+    chosen: list[int] = []
+    number = 0
+    while number in kept and len(chosen) < n:
+        if kept[number]:
+            chosen.append(number)
+        number += 1
+    return chosen if len(chosen) == n else None
+
+
+def _attempt_until(
+    kept: dict[int, bool],
+    n: int,
+    task: Task,
+    observation: ObservationMode,
+    disturbance: Disturbance | None,
+    folder: Path,
+    seed: int,
+    workers: int,
+    progress: bool,
+) -> None:
+    """Runs attempts until the first n successes are known, and enters them in `kept`."""
+    if _first_successes(kept, n) is not None:
+        return
+    arguments = (task, observation, disturbance, folder, seed)
+    bar = tqdm(total=n, initial=min(n, sum(kept.values())), unit="demo", disable=not progress)
+    bar.set_description(f"{task.title}, {observation}")
+    with bar, _attempts(kept, workers, arguments) as results:
+        for number, success in results:
+            kept[number] = success
+            bar.update(bool(success) and bar.n < n)
+            bar.set_postfix(failed=sum(not success for success in kept.values()))
+            if _first_successes(kept, n) is not None:
+                return
+            if len(kept) >= 20 and not any(kept.values()):
+                raise SimulatorError(
+                    f"the expert failed all of {len(kept)} attempts at {task.title}: disturb it less"
+                )
+
+
+@contextlib.contextmanager
+def _attempts(kept: dict[int, bool], workers: int, arguments: tuple) -> Iterator[Iterator[tuple[int, bool]]]:
+    """Finished attempts, in whatever order they finish."""
+    missing = (number for number in range(_SEEDS_PER_COLLECTION) if number not in kept)
+    if workers == 1:
+        _start_worker(*arguments)
+        try:
+            yield (_work(number) for number in missing)
+        finally:
+            _stop_worker()
+        return
+    # "spawn", because a process that has rendered cannot be forked
+    pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _start_pool_worker, arguments)
+
+    def results() -> Iterator[tuple[int, bool]]:
+        running: set[Future] = {pool.submit(_work, next(missing)) for _ in range(workers + 1)}
+        while True:
+            finished, running = wait(running, return_when=FIRST_COMPLETED)
+            for future in finished:
+                running.add(pool.submit(_work, next(missing)))
+                yield future.result()
+
+    try:
+        yield results()
+    except BrokenProcessPool:
+        raise SimulatorError(
+            "a worker process died (often: memory ran out); what is finished is kept, run the same command "
+            "again with fewer workers"
+        ) from None
+    finally:
+        processes = list((pool._processes or {}).values())
+        pool.shutdown(wait=False, cancel_futures=True)
+        for process in processes:  # what they are at would be thrown away
+            process.terminate()
+
+
+_worker: dict[str, Any] = {}
+
+
+def _start_worker(
+    task: Task, observation: ObservationMode, disturbance: Disturbance | None, folder: Path, seed: int
+) -> None:
+    env = make_env(task, observation)
+    _worker.update(env=env, disturbance=disturbance, folder=folder, seed=seed)
+
+
+def _start_pool_worker(*arguments: Any) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    with contextlib.suppress(OSError, AttributeError):
+        # A killed parent cannot stop its workers: ask the kernel to (prctl PR_SET_PDEATHSIG, Linux only).
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+    _start_worker(*arguments)
+
+
+def _stop_worker() -> None:
+    _worker.pop("env").close()
+    _worker.clear()
+
+
+def _work(number: int) -> tuple[int, bool]:
+    return _run_attempt(_worker["env"], number, _worker["seed"], _worker["disturbance"], _worker["folder"])
+
+
+# ---------------------------------------------------------------------- the file
+
+
+def _assemble(
+    out: Path,
+    task: Task,
+    observation: ObservationMode,
+    settings: dict[str, Any],
+    folder: Path,
+    kept: dict[int, bool],
+    chosen: list[int],
+) -> None:
+    env = make_env(task)
+    try:
+        env_args = env.env_args(observation)
+    finally:
+        env.close()
+    attempts = chosen[-1] + 1
+    attributes = {
+        "collection": json.dumps({**settings, "n": len(chosen)}),
+        "attempts": attempts,
+        "failures": sum(not kept[number] for number in range(attempts)),
+    }
+    with DemonstrationWriter(out, env_args, seed=settings["seed"], attributes=attributes) as writer:
+        for number in chosen:
+            writer.add(_load(folder / f"attempt_{number}.zip"))
+
+
+def _finished(out: Path) -> dict[str, Any] | None:
+    """The settings that a complete file was collected with, n among them; None if it is something else."""
+    import h5py
+
+    try:
+        with h5py.File(out, "r") as file:
+            return json.loads(file["data"].attrs["collection"])
+    except (OSError, KeyError, ValueError):
+        return None
+
+
+def _summary(out: Path) -> Collection:
+    import h5py
+
+    with h5py.File(out, "r") as file:
+        data = file["data"]
+        lengths = tuple(int(data[f"demo_{i}"].attrs["num_samples"]) for i in range(len(data)))
+        attempts, failures = int(data.attrs["attempts"]), int(data.attrs["failures"])
+    return Collection(out, len(lengths), attempts, failures, sum(lengths), lengths)
+
+
+@contextlib.contextmanager
+def _naming_full_disk(out: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT) or "No space left" in str(error):
+            raise SimulatorError(
+                f"the disk is full while collecting {out}; what is finished is kept: free some space and run "
+                "the same command again"
+            ) from error
+        raise
