@@ -261,11 +261,11 @@ def make_noise_scheduler(
         timestep_spacing: which of the K steps are visited when sampling in fewer. The default is "trailing",
             which starts at K - 1, where the trajectory is pure noise as the sampler's first draw is. The
             reference's "leading" starts lower: 16 of 100 steps from k = 90, where alpha_bar is 0.0195 and
-            the denoiser never saw pure noise. Take a number of steps that divides K: diffusers' DDIM always
-            jumps K // steps, which otherwise misses the next visited step by one.
+            the denoiser never saw pure noise. "leading" and "linspace" are diffusers' own; its DDIM then
+            takes wrong jumps where the number of steps does not divide K (see `schedulers`).
 
     Returns:
-        A `DDPMScheduler`, `DDIMScheduler` or `DPMSolverMultistepScheduler`.
+        A `DDPMScheduler`, `DDIMScheduler` or `DPMSolverMultistepScheduler` of diffusers.
 
     Raises:
         ConfigError: for an unknown name, or a beta range that the schedule would ignore.
@@ -279,7 +279,10 @@ def make_noise_scheduler(
         if value not in allowed:
             raise ConfigError(f"{setting} is {value!r}; it must be one of {', '.join(map(repr, allowed))}")
 
-    import diffusers  # here: it takes seconds to import, and the mathematics above does not need it
+    # Here: diffusers takes seconds to import, and the mathematics above does not need it.
+    import diffusers
+
+    from ddpm_edu.diffusion import schedulers
 
     settings = {
         "num_train_timesteps": num_train_timesteps,
@@ -290,17 +293,19 @@ def make_noise_scheduler(
         "timestep_spacing": timestep_spacing or "trailing",
         "steps_offset": 0,
     }
+    even = settings["timestep_spacing"] == "trailing"
     if name == "ddpm":
-        return diffusers.DDPMScheduler(**settings, clip_sample=clip_sample, variance_type="fixed_small")
+        kind = schedulers.EvenDDPMScheduler if even else diffusers.DDPMScheduler
+        return kind(**settings, clip_sample=clip_sample, variance_type="fixed_small")
     if name == "ddim":
-        return diffusers.DDIMScheduler(**settings, clip_sample=clip_sample, set_alpha_to_one=True)
-    return diffusers.DPMSolverMultistepScheduler(
+        kind = schedulers.EvenDDIMScheduler if even else diffusers.DDIMScheduler
+        return kind(**settings, clip_sample=clip_sample, set_alpha_to_one=True)
+    kind = schedulers.EvenDPMSolverScheduler if even else diffusers.DPMSolverMultistepScheduler
+    return kind(
         **settings,
         algorithm_type="dpmsolver++",
         solver_order=2,
         # This scheduler knows dynamic thresholds only; with a maximum of 1 they are a clip to [-1, 1].
         thresholding=clip_sample,
         sample_max_value=1.0,
-        # The squared cosine's last step is so noisy that the solver's logarithms blow up; it is left out.
-        lambda_min_clipped=-5.1 if beta_schedule == "squaredcos_cap_v2" else -float("inf"),
     )
