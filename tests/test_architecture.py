@@ -21,7 +21,7 @@ FLOORS = (
     {"policy"},
     {"factory"},
     {"training", "simulation"},
-    {"viz", "course"},
+    {"viz", "course", "reference"},
     {"commands", "doctor"},
     {"cli"},
     {"__main__"},
