@@ -10,6 +10,10 @@ last goal ("achieved" goals):
 Both stand in the frame of the robot's base (input_ref_frame "base"). The base of both tasks' robot is not
 turned, so its axes are the world's, and a translation in it is one in the world; the base's position cancels.
 
+The rotation is the hand's, as `robot0_eef_quat` measures it. The controller tracks the grip site, which is
+turned by a constant against the hand; a turn from the left is the same for both. One exception: the first
+action after a reset is measured from the pose at which the controller was built, up to 3 cm away.
+
 An absolute action has Da = 10 entries: the goal's position in the world in metres, the goal's rotation as six
 numbers, and the gripper. It says the same without naming the present pose: a repeated absolute action holds
 still, where a repeated delta action goes on moving.
