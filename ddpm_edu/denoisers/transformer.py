@@ -25,7 +25,8 @@ class TransformerForDiffusion(nn.Module):
 
     One token per trajectory step. Where the diffusion step k and the observations o enter:
 
-    - time_as_cond: k is a condition token; otherwise it is the first input token.
+    - time_as_cond: k is a condition token; otherwise it is the first input token (the reference allows this
+      without observation tokens only).
     - cond_dim > 0: each observation is a condition token.
     - neither: there is no memory, and encoder layers take the decoder's place ("encoder-only", like BERT).
       This is the variant for inpainting, where observations stand in the trajectory itself.

@@ -107,13 +107,9 @@ class ConditionalUnet1D(nn.Module):
         self.down_levels = nn.ModuleList()
         for level, (dim_in, dim_out) in enumerate(level_dims):
             is_last = level == len(level_dims) - 1
-            self.down_levels.append(
-                UnetLevel(
-                    residual_block(dim_in, dim_out),
-                    residual_block(dim_out, dim_out),
-                    nn.Identity() if is_last else Downsample1d(dim_out),
-                )
-            )
+            resample = nn.Identity() if is_last else Downsample1d(dim_out)
+            first, second = residual_block(dim_in, dim_out), residual_block(dim_out, dim_out)
+            self.down_levels.append(UnetLevel(first, second, resample))
 
         # ---- middle ----------------------------------------------------------------------------
         middle_dim = self.down_dims[-1]
@@ -122,15 +118,9 @@ class ConditionalUnet1D(nn.Module):
         # ---- up --------------------------------------------------------------------------------
         self.up_levels = nn.ModuleList()
         for dim_in, dim_out in reversed(level_dims[1:]):
-            self.up_levels.append(
-                UnetLevel(
-                    residual_block(
-                        2 * dim_out, dim_in
-                    ),  # twice: what comes up, and what was left on the way down
-                    residual_block(dim_in, dim_in),
-                    Upsample1d(dim_in),
-                )
-            )
+            # Twice the channels: what comes up, and what the same resolution left on the way down.
+            first = residual_block(2 * dim_out, dim_in)
+            self.up_levels.append(UnetLevel(first, residual_block(dim_in, dim_in), Upsample1d(dim_in)))
 
         # ---- out -------------------------------------------------------------------------------
         final_groups = FINAL_GROUPS if start_dim % FINAL_GROUPS == 0 else n_groups

@@ -110,6 +110,16 @@ def test_types(dtype, time_as_cond):
         torch.testing.assert_close(out.float(), expected, atol=0.15, rtol=0.1)
 
 
+@pytest.mark.parametrize("time_as_cond", [True, False])
+def test_autocast(time_as_cond):
+    denoiser = small_transformer(cond_dim=4, n_obs_steps=2, causal_attn=True, time_as_cond=time_as_cond)
+    sample, cond = torch.randn(2, 6, 3), torch.randn(2, 2, 4)
+    with torch.autocast("cpu", torch.bfloat16):
+        out = denoiser(sample, 5, cond)
+    assert out.dtype == torch.float32
+    torch.testing.assert_close(out, denoiser(sample, 5, cond), atol=0.15, rtol=0.1)
+
+
 def test_dropout_only_in_training():
     denoiser = small_transformer(p_drop_emb=0.5, p_drop_attn=0.5)
     sample = torch.randn(1, 6, 3)

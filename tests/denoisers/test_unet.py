@@ -95,12 +95,15 @@ def test_types(dtype):
         torch.testing.assert_close(converted.float(), expected, atol=0.1, rtol=0.1)
 
 
-def test_autocast():
-    denoiser, sample = small_unet(), torch.randn(2, 4, 3)
+@pytest.mark.parametrize("cond_predict_scale", [True, False])
+def test_autocast(cond_predict_scale):
+    denoiser = small_unet(global_cond_dim=5, local_cond_dim=2, cond_predict_scale=cond_predict_scale)
+    conditions = {"local_cond": torch.randn(2, 4, 2), "global_cond": torch.randn(2, 5)}
+    sample = torch.randn(2, 4, 3)
     with torch.autocast("cpu", torch.bfloat16):
-        out = denoiser(sample, 5)
+        out = denoiser(sample, 5, **conditions)
     assert out.dtype == torch.float32  # of the sample, so a loss is computed in full precision
-    torch.testing.assert_close(out, denoiser(sample, 5), atol=0.1, rtol=0.1)
+    torch.testing.assert_close(out, denoiser(sample, 5, **conditions), atol=0.1, rtol=0.1)
 
 
 def test_sinusoidal_embedding_formula():
