@@ -32,6 +32,7 @@ class Command(NamedTuple):
 COMMANDS: dict[str, Command] = {
     "demo": Command("ddpm_edu.commands.demo", "demo", "Train on shipped demonstrations, roll out, report."),
     "train": Command("ddpm_edu.commands.train", "train", "Train a policy, or go on with a stopped run."),
+    "rollout": Command("ddpm_edu.commands.rollout", "rollout", "Let a policy act, and report how it went."),
     "import": Command("ddpm_edu.commands.import_reference", "import_reference", "Import reference weights."),
     "collect": Command("ddpm_edu.commands.collect", "collect", "Let a scripted expert make demonstrations."),
     "data inspect": Command("ddpm_edu.commands.data", "inspect", "Say what a file of demonstrations holds."),

@@ -104,7 +104,7 @@ def denoising_trajectory(denoising: Denoising, columns: int = 5) -> Figure:
                     axes.plot(
                         time, value, color=line.color, linestyle=line.linestyle, linewidth=1.5, label=name
                     )
-        for axes, (label, _, names) in zip(grid[:, 0], rows, strict=True):
+        for axes, (label, _, _) in zip(grid[:, 0], rows, strict=True):
             axes.set_ylabel(label)
         for axes, (_, _, names) in zip(grid[:, -1], rows, strict=True):
             if len(names) > 1:

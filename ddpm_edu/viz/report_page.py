@@ -19,7 +19,8 @@ header p { margin: 0; color: #555; }
 h1 { font-size: 1.6rem; line-height: 1.25; margin: 0 0 .3rem; }
 h2 { font-size: 1.15rem; margin: 3rem 0 .6rem; padding-top: 1rem; border-top: 1px solid #ddd; }
 .rate { display: flex; flex-wrap: wrap; align-items: baseline; gap: .2rem 1.2rem; margin: 1.6rem 0 .4rem; }
-.rate strong { font-size: 4.2rem; line-height: 1; letter-spacing: -.03em; font-variant-numeric: tabular-nums; }
+.rate strong { font-size: 4.2rem; line-height: 1; letter-spacing: -.03em;
+  font-variant-numeric: tabular-nums; }
 .rate span { font-size: 1.1rem; }
 .bar { width: 100%; height: 44px; display: block; }
 dl { display: grid; grid-template-columns: repeat(auto-fit, minmax(8.5rem, 1fr)); gap: 1rem 1.5rem;
@@ -33,7 +34,8 @@ figcaption { color: #555; font-size: .9rem; margin-top: .5rem; max-width: 44rem;
 .scroll { overflow-x: auto; }
 .scroll img { min-width: 38rem; }
 table { border-collapse: collapse; width: 100%; font-size: .92rem; }
-th, td { text-align: left; vertical-align: top; padding: .28rem .8rem .28rem 0; border-bottom: 1px solid #eee; }
+th, td { text-align: left; vertical-align: top; padding: .28rem .8rem .28rem 0;
+  border-bottom: 1px solid #eee; }
 th { font-weight: 500; color: #555; white-space: nowrap; width: 38%; }
 td { font-variant-numeric: tabular-nums; overflow-wrap: anywhere; }
 pre { background: #f5f5f5; padding: .8rem 1rem; overflow-x: auto; font-size: .88rem; margin: 0; }
@@ -69,9 +71,9 @@ def render_page(numbers: Mapping[str, Any], pictures: Mapping[str, bytes], video
                 _figure(
                     pictures["denoising"],
                     "An action trajectory at several diffusion steps, from noise to the result.",
-                    "The policy starts from noise and takes away a part of it at every step, guided by what it "
-                    f"observes. Of the {policy['horizon']} predicted actions it executes "
-                    f"{policy['n_action_steps']}, then looks again. This decision is the one in which the hand "
+                    "The policy starts from noise and takes away a part of it at every step, guided by what "
+                    f"it observes. Of the {policy['horizon']} predicted actions it executes "
+                    f"{policy['n_action_steps']}, then looks again. This is the decision in which the hand "
                     "first closes.",
                 ),
             )
@@ -150,8 +152,8 @@ def _acting(video: bytes, pictures: Mapping[str, bytes], numbers: Mapping[str, A
     return _section(
         "Watch it act",
         f'<figure><video controls loop muted playsinline preload="metadata" '
-        f'src="{_data(video, "video/mp4")}"></video><figcaption>In the robot\'s own time. The caption of each '
-        "episode says how long it has lasted and how it ended: light for a success, dark for a failure."
+        f'src="{_data(video, "video/mp4")}"></video><figcaption>In the robot\'s own time. The caption of '
+        "each episode says how long it has lasted and how it ended: light for a success, dark for a failure."
         f"</figcaption></figure>{strip}",
     )
 

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 INK, GRAY, PALE = "#1a1a1a", "#6b6b6b", "#d9d9d9"
 WIDTH = 8.0
-"""Inches. At 110 dots per inch that is the width of a picture on GitHub: font sizes are what is seen there."""
+"""Inches. At 110 dots per inch, a picture on GitHub is so wide: font sizes are what is seen there."""
 
 
 class Line(NamedTuple):

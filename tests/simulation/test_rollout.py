@@ -16,6 +16,7 @@ from torch import nn
 
 from ddpm_edu.errors import ConfigError, DatasetError, SimulatorError
 from ddpm_edu.simulation.env import make_env
+from ddpm_edu.simulation.experts import make_expert
 from ddpm_edu.simulation.replay import choose_episodes, record_episode
 from ddpm_edu.simulation.results import Episode, RolloutResult
 from ddpm_edu.simulation.rollout import BATCH, rollout
@@ -88,6 +89,27 @@ def test_policy_sees_the_last_observations_and_its_actions_are_executed(undistur
             actions.append(action)
     simulator.close()
     np.testing.assert_array_equal(undisturbed.episodes[1].actions, actions)
+
+
+def test_success_ends_an_episode():
+    """A scripted expert, asked at every step, succeeds; and what it did can be played again."""
+
+    class Expert(RandomPolicy):
+        n_obs_steps, n_action_steps, expert = 1, 1, None
+
+        def predict_action(self, obs, generator):
+            now = {key: value[0, 0].numpy() for key, value in obs.items()}  # row 0 holds the only episode
+            self.expert = self.expert or make_expert("can", now, np.random.default_rng(0))
+            return {"action": torch.from_numpy(self.expert(now)).float().repeat(BATCH, 1, 1)}
+
+    result = rollout(Expert(), "can", episodes=1, workers=1, progress=False)
+    (episode,) = result.episodes
+    assert episode.success
+    assert 50 < episode.length < CAN.max_steps
+    assert len(episode.actions) == episode.length == result.chunks
+    assert result.success_rate == 1
+    assert str(result) == "1 of 1 episodes succeeded: 100% (95 % interval 21% to 100%)"
+    record_episode(episode, "can", size=16, every=1000)  # raises if it does not end as it did
 
 
 def test_dead_simulator_is_restarted_and_its_episode_repeated(undisturbed, capfd):
