@@ -16,7 +16,7 @@ from ddpm_edu.conditioning import make_conditioning
 from ddpm_edu.config import PolicyConfig
 from ddpm_edu.data.normalizer import Normalizer
 from ddpm_edu.denoisers.reference_names import transformer_state_from_reference, unet_state_from_reference
-from ddpm_edu.errors import CheckpointError
+from ddpm_edu.errors import CheckpointError, ConfigError
 from ddpm_edu.factory import build_denoiser
 from ddpm_edu.observation import ObservationEncoder, encoder_state_from_reference, make_obs_encoder
 
@@ -26,7 +26,8 @@ _DENOISER, _ENCODER, _NORMALIZER = "model.", "obs_encoder.", "normalizer.params_
 _DUMMY = "_dummy_variable"
 """An empty parameter by which the reference's modules know their device."""
 _STATISTICS = ("min", "max", "mean", "std")
-_MOST_LEVELS, _MOST_LAYERS = 16, 256
+_MOST_LEVELS, _MOST_LAYERS, _MOST_STEPS, _MOST_FEATURES = 16, 256, 4096, 2**16
+"""What no real denoiser exceeds; a file that claims more must not fill the memory before it is refused."""
 
 
 def policy_state(state: State, config: PolicyConfig, observation_order: Sequence[str]) -> State:
@@ -77,12 +78,13 @@ def policy_state(state: State, config: PolicyConfig, observation_order: Sequence
 def _denoiser_state(
     state: State, config: PolicyConfig, encoder: ObservationEncoder, order: Sequence[str]
 ) -> State:
-    if len(config.unet.down_dims) > _MOST_LEVELS or config.transformer.n_layer > _MOST_LAYERS:
-        raise CheckpointError("its denoiser has more levels or layers than any real one")
+    _check_sizes(config)
     conditioning = make_conditioning(config, encoder.obs_feature_dim)
-    # Without numbers: only names and shapes are compared; no configuration may fill the memory.
-    with torch.device("meta"):
-        denoiser = build_denoiser(config, conditioning)
+    try:
+        with torch.device("meta"):  # without numbers: only names and shapes are compared
+            denoiser = build_denoiser(config, conditioning)
+    except (ConfigError, RuntimeError, AssertionError) as error:
+        raise CheckpointError(f"its denoiser cannot be built: {str(error)[:200]}") from None
     state = _in_our_order(state, config, _feature_permutation(encoder, order))
     if config.denoiser == "unet":
         return unet_state_from_reference(state, denoiser)
@@ -90,6 +92,18 @@ def _denoiser_state(
         # The reference makes positions for all T steps and uses the first Ta.
         state["pos_emb"] = state["pos_emb"][:, : config.trajectory_steps]  # (1, Ta, n_emb)
     return transformer_state_from_reference(state, denoiser)
+
+
+def _check_sizes(config: PolicyConfig) -> None:
+    unet, transformer = config.unet, config.transformer
+    for name, value, most in (
+        ("levels", len(unet.down_dims), _MOST_LEVELS),
+        ("layers", max(transformer.n_layer, transformer.n_cond_layers), _MOST_LAYERS),
+        ("steps", max(config.horizon, config.n_obs_steps), _MOST_STEPS),
+        ("features", max(*unet.down_dims, unet.diffusion_step_embed_dim, transformer.n_emb), _MOST_FEATURES),
+    ):
+        if value > most:
+            raise CheckpointError(f"its denoiser has {value} {name}; no real one has more than {most}")
 
 
 def _feature_permutation(encoder: ObservationEncoder, order: Sequence[str]) -> Tensor:
