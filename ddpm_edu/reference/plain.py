@@ -59,8 +59,10 @@ class Section:
         """Refuses the first setting that was not understood: it might change what the policy does."""
         for name, value in self.values.items():
             if name not in self.known:
-                shown = repr(value)[:200]
-                raise CheckpointError(f"its {self.name}.{name} = {shown} has no counterpart here")
+                shown = name if name.isidentifier() else repr(name)
+                raise CheckpointError(
+                    f"its {self.name}.{shown} = {repr(value)[:200]} has no counterpart here"
+                )
 
 
 def plain_config(node: Any) -> Any:

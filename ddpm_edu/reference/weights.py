@@ -84,7 +84,8 @@ def _denoiser_state(
         with torch.device("meta"):  # without numbers: only names and shapes are compared
             denoiser = build_denoiser(config, conditioning)
     except (ConfigError, RuntimeError, AssertionError) as error:
-        raise CheckpointError(f"its denoiser cannot be built: {str(error)[:200]}") from None
+        reason = " ".join(str(error).split())[:200]
+        raise CheckpointError(f"its denoiser cannot be built: {reason}") from None
     state = _in_our_order(state, config, _feature_permutation(encoder, order))
     if config.denoiser == "unet":
         return unet_state_from_reference(state, denoiser)
