@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import tyro
 
 from ddpm_edu.config import SchedulerName
+from ddpm_edu.errors import ConfigError
+
+if TYPE_CHECKING:
+    from ddpm_edu.policy import DiffusionPolicy
 
 
 def rollout(
@@ -46,7 +50,12 @@ def rollout(
     from ddpm_edu.training.checkpoint import find_checkpoint, load_policy, read_checkpoint
     from ddpm_edu.viz.report import summarize, write_report
 
-    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    if videos < 0:
+        raise ConfigError(f"videos is {videos}; it must be at least 0")
+    gpu = torch.cuda.is_available()
+    device = device or ("cuda" if gpu else "cpu")
+    if device != "cpu" and not (gpu and device.split(":")[0] == "cuda"):
+        raise ConfigError(f"device is {device!r}; it must be 'cpu' or, where torch finds a GPU, 'cuda'")
     path = find_checkpoint(checkpoint)
     policy = load_policy(path, weights=weights, device=device)
     _sample_with(policy, scheduler, inference_steps)
@@ -69,7 +78,9 @@ def rollout(
     print(summarize(result, report))
 
 
-def _sample_with(policy, scheduler: SchedulerName | None, inference_steps: int | None) -> None:
+def _sample_with(
+    policy: DiffusionPolicy, scheduler: SchedulerName | None, inference_steps: int | None
+) -> None:
     from ddpm_edu.config import override
     from ddpm_edu.diffusion.schedule import make_noise_scheduler
 

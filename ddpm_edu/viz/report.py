@@ -8,6 +8,7 @@ import os
 import platform
 import sys
 import time
+from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -40,7 +41,7 @@ def write_report(
     *,
     out: str | Path | None = None,
     checkpoint: str | Path | None = None,
-    training: TrainingConfig | None = None,
+    training: TrainingConfig | Mapping[str, Any] | None = None,
     command: str | None = None,
     videos: int = 4,
     progress: bool = True,
@@ -141,7 +142,7 @@ def _numbers(
     result: RolloutResult,
     log: list[dict[str, Any]],
     checkpoint: str | Path | None,
-    training: TrainingConfig | None,
+    training: TrainingConfig | Mapping[str, Any] | None,
     command: str,
 ) -> dict[str, Any]:
     low, high = result.interval
@@ -177,7 +178,7 @@ def _numbers(
         },
         "config": {
             "policy": to_dict(policy.config),
-            "training": {} if training is None else to_dict(training),
+            "training": to_dict(training) if isinstance(training, TrainingConfig) else dict(training or {}),
         },
         "versions": {"python": platform.python_version(), **_versions()},
         "machine": _machine(policy),
