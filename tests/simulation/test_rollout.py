@@ -112,6 +112,37 @@ def test_success_ends_an_episode():
     record_episode(episode, "can", size=16, every=1000)  # raises if it does not end as it did
 
 
+def test_images_and_past_actions_reach_a_policy_that_wants_them():
+    class Curious(RandomPolicy):
+        n_obs_steps, n_action_steps = 3, 2
+        config = SimpleNamespace(
+            observation="image",
+            conditioning="inpainting",
+            inpainting=SimpleNamespace(past_action_visible=True),
+        )
+        seen, given = [], []
+
+        def predict_action(self, obs, generator, past_action):
+            self.seen.append({key: value[0] for key, value in obs.items()})
+            self.given.append(past_action[0])
+            count = len(self.seen)
+            action = torch.tensor([[count + 0.1], [count + 0.2]]).repeat(1, 7) / 10  # (Ta, Da)
+            return {"action": action.repeat(BATCH, 1, 1)}
+
+    policy = Curious()
+    rollout(policy, replace(CAN, max_steps=4), episodes=1, workers=1, progress=False)
+    first, second = policy.seen
+    image = first["agentview_image"]
+    assert image.dtype == torch.uint8
+    assert image.shape == (3, 3, 84, 84)  # (To, 3, height, width)
+    assert image.float().std() > 10
+    assert torch.equal(image[0], image[2])  # the first observation stands repeated
+    assert torch.equal(second["agentview_image"][0], image[2])  # two steps later it is the oldest
+    still, executed = policy.given
+    assert still.tolist() == [[0, 0, 0, 0, 0, 0, -1]] * 2  # To-1 of them, the hand open
+    torch.testing.assert_close(executed[:, 0], torch.tensor([0.11, 0.12]))
+
+
 def test_dead_simulator_is_restarted_and_its_episode_repeated(undisturbed, capfd):
     def kill_one(calls):
         if calls == 2:
