@@ -174,6 +174,6 @@ def episode_lengths(result: RolloutResult) -> Figure:
         axes.set_ylabel("episodes")
         axes.yaxis.get_major_locator().set_params(integer=True)
         axes.legend(loc="upper center", ncols=2)
-        median = f"; half of them within {np.median(seconds[success]):.1f} s" if success.any() else ""
+        median = f"; half of them within {np.median(seconds[success]):.1f} s" if success.sum() > 1 else ""
         headline(figure, f"{success.sum()} of {len(success)} episodes succeeded{median}")
     return figure

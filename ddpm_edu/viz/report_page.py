@@ -32,7 +32,7 @@ img, video { display: block; width: 100%; height: auto; }
 video { max-width: 36rem; }
 figcaption { color: #555; font-size: .9rem; margin-top: .5rem; max-width: 44rem; }
 .scroll { overflow-x: auto; }
-.scroll img { min-width: 38rem; }
+.scroll img { min-width: 32rem; }
 table { border-collapse: collapse; width: 100%; font-size: .92rem; }
 th, td { text-align: left; vertical-align: top; padding: .28rem .8rem .28rem 0;
   border-bottom: 1px solid #eee; }
