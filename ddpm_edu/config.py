@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from ddpm_edu.errors import ConfigError
+from ddpm_edu.horizons import check_horizons
 from ddpm_edu.tasks import ObservationMode, get_task
 
 DenoiserName = Literal["unet", "transformer"]
@@ -150,17 +151,7 @@ class PolicyConfig:
         _one_of("action", self.action, ("delta", "absolute"))
         _one_of("denoiser", self.denoiser, typing.get_args(DenoiserName))
         _one_of("conditioning", self.conditioning, typing.get_args(ConditioningName))
-        _at_least_one("horizon", self.horizon)
-        _at_least_one("n_obs_steps", self.n_obs_steps)
-        _at_least_one("n_action_steps", self.n_action_steps)
-        last = self.n_obs_steps - 1 + self.n_action_steps
-        if last > self.horizon:
-            raise ConfigError(
-                f"n_obs_steps - 1 + n_action_steps = {self.n_obs_steps} - 1 + {self.n_action_steps} = {last} "
-                f"exceeds horizon {self.horizon}: actions are executed from index n_obs_steps - 1 on; "
-                f"set horizon to at least {last}, or n_action_steps to at most "
-                f"{self.horizon - self.n_obs_steps + 1}"
-            )
+        check_horizons(self.horizon, self.n_obs_steps, self.n_action_steps)
         if self.denoiser == "unet":
             stride = 2 ** (len(self.unet.down_dims) - 1)
             if self.trajectory_steps % stride:

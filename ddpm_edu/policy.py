@@ -190,8 +190,8 @@ class DiffusionPolicy(nn.Module):
             condition_data: the given entries at their places (B, T, D); its shape is the trajectory's.
             condition_mask: True where an entry is given (B, T, D), or None.
             generator: draws the noise; a list has one generator for each trajectory of the batch.
-            callback: called as `callback(step_index, timestep, trajectory)` before each denoising step, and at
-                the end with timestep -1.
+            callback: called as `callback(step_index, timestep, trajectory)` before each denoising step, and
+                at the end with timestep -1.
             step_arguments: keyword arguments for the scheduler's `step`.
             **denoiser_inputs: what the denoiser takes beside the trajectory, such as `global_cond`.
 

@@ -31,6 +31,7 @@ from torch import Tensor
 
 from ddpm_edu.data.demonstrations import Demonstrations
 from ddpm_edu.errors import CheckpointError, ConfigError
+from ddpm_edu.horizons import check_horizons
 
 
 class Windows:
@@ -64,7 +65,12 @@ class Windows:
         obs_steps: int | None = None,
     ) -> None:
         obs_steps = n_obs_steps if obs_steps is None else obs_steps
-        _check_horizons(horizon, n_obs_steps, n_action_steps, obs_steps)
+        check_horizons(horizon, n_obs_steps, n_action_steps)
+        if not n_obs_steps <= obs_steps <= horizon:
+            raise ConfigError(
+                f"obs_steps is {obs_steps}; it must lie between n_obs_steps {n_obs_steps} and "
+                f"horizon {horizon}"
+            )
         self.demonstrations = demonstrations
         self.horizon, self.n_obs_steps, self.n_action_steps = horizon, n_obs_steps, n_action_steps
         self.obs_steps = obs_steps
@@ -202,24 +208,3 @@ def _gather(values: Tensor, rows: Tensor) -> Tensor:
     """The rows (B, S) of values (N, ...): (B, S, ...)."""
     flat = values.flatten(1).index_select(0, rows.flatten())  # (B * S, ...)
     return flat.view(*rows.shape, *values.shape[1:])
-
-
-def _check_horizons(horizon: int, n_obs_steps: int, n_action_steps: int, obs_steps: int) -> None:
-    for name, value in (
-        ("horizon", horizon),
-        ("n_obs_steps", n_obs_steps),
-        ("n_action_steps", n_action_steps),
-    ):
-        if value < 1:
-            raise ConfigError(f"{name} is {value}; it must be at least 1")
-    last = n_obs_steps - 1 + n_action_steps
-    if last > horizon:
-        raise ConfigError(
-            f"n_obs_steps - 1 + n_action_steps = {n_obs_steps} - 1 + {n_action_steps} = {last} exceeds "
-            f"horizon {horizon}: actions are executed from index n_obs_steps - 1 on; set horizon to at "
-            f"least {last}, or n_action_steps to at most {horizon - n_obs_steps + 1}"
-        )
-    if not n_obs_steps <= obs_steps <= horizon:
-        raise ConfigError(
-            f"obs_steps is {obs_steps}; it must lie between n_obs_steps {n_obs_steps} and horizon {horizon}"
-        )
