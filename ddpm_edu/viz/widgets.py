@@ -29,7 +29,7 @@ def render_frames(
     """Draws one picture for each value.
 
     Args:
-        draw: draws a value on an empty figure; it must fix the limits of its axes, or they jump.
+        draw: draws a value on an empty figure; it must fix places and limits of its axes, or they jump.
         values: what to draw, one for each frame.
         size: width and height in inches.
         dpi: pixels per inch. A notebook on GitHub is about 850 pixels wide.
@@ -39,7 +39,7 @@ def render_frames(
         PNG files, all of one size in pixels.
     """
     frames = []
-    figure = Figure(figsize=size, dpi=dpi, layout="constrained")
+    figure = Figure(figsize=size, dpi=dpi)
     canvas = FigureCanvasAgg(figure)
     for value in values:
         figure.clear()

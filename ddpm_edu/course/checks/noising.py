@@ -252,10 +252,10 @@ _BOTH_SCALES: tuple[tuple[str, Scale, Scale, str], ...] = (
         _ALL_STEPS,
     ),
     (
-        "returns clean + noise, as the seed document's formula reads",
+        "returns clean + noise, as the formula of the loss reads when taken literally",
         lambda ab, a: torch.ones_like(ab),
         lambda ab, a: torch.ones_like(ab),
-        "The k in that formula stands for the step's two scales, sqrt(alpha_bar) and sqrt(1 - alpha_bar).",
+        "The k in A⁰ + εᵏ stands for two scales: sqrt(alpha_bar) and sqrt(1 - alpha_bar).",
     ),
     (
         "divides by the signal's scale: noise grows on an unshrunk signal",
