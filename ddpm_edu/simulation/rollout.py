@@ -9,17 +9,14 @@ sizes, on the place in it), and contact makes a different episode out of a last 
 
 from __future__ import annotations
 
-import contextlib
 import math
 import os
-import signal
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
-from multiprocessing import connection, resource_tracker
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,12 +25,11 @@ from tqdm.auto import tqdm
 
 from ddpm_edu.errors import ConfigError, SimulatorError
 from ddpm_edu.simulation.results import Episode, RolloutResult
-from ddpm_edu.simulation.slots import GO_ON, REST, SimulatorSlots
+from ddpm_edu.simulation.simulators import Simulators
+from ddpm_edu.simulation.slots import GO_ON, REST
 from ddpm_edu.tasks import ObservationMode, Task, get_task
 
 if TYPE_CHECKING:
-    from gymnasium.vector import AsyncVectorEnv
-
     from ddpm_edu.policy import DiffusionPolicy
 
 BATCH = 16
@@ -99,8 +95,7 @@ def rollout(
     workers = min(workers or len(os.sched_getaffinity(0)), episodes)
     rows = BATCH * math.ceil(workers / BATCH)
     make = partial(
-        _Simulators, task, observation, workers, math.ceil(rows / workers), policy.n_obs_steps,
-        policy.n_action_steps,
+        Simulators, task, observation, workers, rows, policy.n_obs_steps, policy.n_action_steps
     )  # fmt: skip
     run = _Run(policy, rows, first_seed, noise_seed, waiting=deque(range(episodes)))
     start = time.perf_counter()
@@ -181,7 +176,7 @@ class _Run:
         self.finished[episode.index] = Episode(seed, success, len(actions), actions)
 
 
-def _play(run: _Run, make: Callable[[], _Simulators], bar: tqdm) -> None:
+def _play(run: _Run, make: Callable[[], Simulators], bar: tqdm) -> None:
     deaths, finished_before = 0, -1
     while run.waiting:
         playing: list[_Playing | None] = [None] * run.rows
@@ -213,7 +208,7 @@ def _play(run: _Run, make: Callable[[], _Simulators], bar: tqdm) -> None:
                 simulators.close()
 
 
-def _play_until_done(run: _Run, simulators: _Simulators, playing: list[_Playing | None], bar: tqdm) -> None:
+def _play_until_done(run: _Run, simulators: Simulators, playing: list[_Playing | None], bar: tqdm) -> None:
     observations: dict[str, np.ndarray] = {}
     action = np.zeros((run.rows, run.policy.n_action_steps, simulators.task.action_dim), np.float32)
     successes = sum(episode.success for episode in run.finished.values())
@@ -241,115 +236,7 @@ def _play_until_done(run: _Run, simulators: _Simulators, playing: list[_Playing 
         bar.update(len(run.finished) + in_play / simulators.task.max_steps - bar.n)
 
 
-class _Simulators:
-    """gymnasium's AsyncVectorEnv over processes of several simulators each, seen as rows of one batch.
-
-    AsyncVectorEnv cannot go on once a process of it has died, so a whole new one is made then.
-    """
-
-    def __init__(
-        self,
-        task: Task,
-        observation: ObservationMode,
-        workers: int,
-        slots: int,
-        n_obs_steps: int,
-        n_action_steps: int,
-    ):
-        from gymnasium.vector import AsyncVectorEnv
-
-        self.task, self.workers, self.slots = task, workers, slots
-        self.rows = BATCH * math.ceil(workers / BATCH)
-        # The rows of the batch belong to worker 0, then to worker 1, ...; few episodes spread over all.
-        self.fill_order = sorted(range(self.rows), key=lambda row: (row % slots, row // slots))
-        make = partial(SimulatorSlots, task, observation, slots, n_obs_steps, n_action_steps)
-        with _single_threaded_children(), _children_without_interrupts():
-            self.environment: AsyncVectorEnv = AsyncVectorEnv([make] * workers, context="spawn")
-
-    def step(
-        self, seed: np.ndarray, action: np.ndarray
-    ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-        """Advance every row; see `SimulatorSlots.step`. Returns observations and status by row."""
-        total = self.workers * self.slots
-        padded_seed = np.full(total, REST)
-        padded_seed[: self.rows] = seed
-        padded_action = np.zeros((total, *action.shape[1:]), np.float32)
-        padded_action[: self.rows] = action
-        split = {
-            "seed": padded_seed.reshape(self.workers, self.slots),
-            "action": padded_action.reshape(self.workers, self.slots, *action.shape[1:]),
-        }
-        observations, _, _, _, info = self.environment.step(split)
-        for error in info.get("error", ()):
-            if error is not None:
-                raise error
-        by_row = {key: self._rows(value) for key, value in observations.items()}
-        return by_row, {key: self._rows(info[key]) for key in ("running", "success", "length")}
-
-    def _rows(self, value: np.ndarray) -> np.ndarray:
-        return value.reshape(self.workers * self.slots, *value.shape[2:])[: self.rows]
-
-    def obituary(self) -> str:
-        """Which process died of what."""
-        connection.wait([process.sentinel for process in self.environment.processes], timeout=1)
-        dead = [
-            (number, process.exitcode)
-            for number, process in enumerate(self.environment.processes, 1)
-            if process.exitcode is not None
-        ]
-        causes = ", ".join(f"{number} of {self.workers} ({_cause(exitcode)})" for number, exitcode in dead)
-        return f"simulator process {causes or '?'} died"
-
-    def close(self) -> None:
-        """End the processes at once, in whatever state they are."""
-        # AsyncVectorEnv.close waits for the answers that are due, which a dead process never gives.
-        for process in self.environment.processes:
-            process.terminate()
-        for process in self.environment.processes:
-            process.join()
-        for pipe in self.environment.parent_pipes:
-            if pipe is not None:
-                pipe.close()
-        self.environment.closed = True
-
-
-def _cause(exitcode: int) -> str:
-    if exitcode >= 0:
-        return f"exit code {exitcode}"
-    with contextlib.suppress(ValueError):
-        return signal.Signals(-exitcode).name
-    return f"signal {-exitcode}"
-
-
 def _noise_stream(noise_seed: int, seed: int) -> torch.Generator:
     """The noise of one episode; neighbouring seeds give unrelated streams."""
     mixed = np.random.SeedSequence((noise_seed, seed)).generate_state(1, np.uint64)[0]
     return torch.Generator().manual_seed(int(mixed >> np.uint64(1)))
-
-
-@contextlib.contextmanager
-def _single_threaded_children() -> Iterator[None]:
-    """Processes that start inside use one thread each: there is one for every core already."""
-    names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-    before = {name: os.environ.get(name) for name in names}
-    os.environ.update(dict.fromkeys(names, "1"))
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
-
-
-@contextlib.contextmanager
-def _children_without_interrupts() -> Iterator[None]:
-    """Processes that start inside never see Ctrl-C: the parent ends them, without their tracebacks."""
-    # Its own start would unblock the signal again.
-    resource_tracker.ensure_running()
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
