@@ -63,7 +63,7 @@ def rollout(
         task: the task or its name.
         episodes: how many to play.
         first_seed: the simulator's seed of the first episode; the others count up from it. Demonstrations
-            use smaller seeds, so that no policy is asked about a start that it was shown.
+            of `ddpm-edu collect --seed 0` have smaller seeds: no policy is asked about a start it was shown.
         workers: processes that simulate; by default one for each core.
         observation: what the simulators show, "low_dim" or "image"; by default what the policy wants.
         noise_seed: seed of the policy's noise; another one gives other episodes from the same starts.
