@@ -46,7 +46,7 @@ def test_training_learns_and_leaves_a_policy_that_acts(tmp_path):
     assert len(losses) == 24
     assert sum(losses[-4:]) / 4 < 0.8 * losses[0]
     assert [entry["step"] for entry in read_log(tmp_path) if "validation_loss" in entry] == list(
-        range(10, 61, 10)
+        range(10, 121, 10)
     )
     assert len(list_checkpoints(tmp_path / "checkpoints")) == 2
     assert list((tmp_path / "tensorboard").iterdir())
