@@ -9,7 +9,8 @@ def portable_model_xml(model_xml: str) -> str:
     """Shortens a robosuite model for storage beside a demonstration.
 
     Paths of meshes and textures begin at the folder `robosuite`, which robosuite's `edit_model_xml` replaces
-    by its own place on the machine that opens the file; white space between elements goes.
+    by its own place on the machine that opens the file; white space between elements goes. So do the types of
+    files, which MuJoCo writes for the first environment of a process only, and reads off the names anyway.
 
     Args:
         model_xml: what robosuite's `sim.model.get_xml()` returns.
@@ -20,6 +21,7 @@ def portable_model_xml(model_xml: str) -> str:
     root = ElementTree.fromstring(model_xml)
     for element in root.iter():
         element.text = element.tail = None
+        element.attrib.pop("content_type", None)
         path = element.get("file")
         if path is not None and "robosuite/" in path:
             element.set("file", "robosuite/" + path.rsplit("robosuite/", 1)[1])
