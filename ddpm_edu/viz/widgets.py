@@ -11,6 +11,7 @@ import io
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+import IPython.display
 import ipywidgets
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -125,13 +126,19 @@ def scrubber(
     return widget
 
 
-def film_strip(frames: Sequence[bytes], indices: Sequence[int], columns: int | None = None) -> Image.Image:
+def film_strip(
+    frames: Sequence[bytes], indices: Sequence[int], columns: int | None = None
+) -> IPython.display.Image:
     """Some frames side by side: what a reader sees where widgets do not run.
 
     Args:
         frames: PNG files of one size.
         indices: which of them, in order.
-        columns: frames in a row; all in one row by default.
+        columns: frames in a row; all in one row by default. A notebook on GitHub is about 850 pixels
+            wide, and wider strips are shrunk: their text becomes small.
+
+    Returns:
+        What a notebook shows, as a PNG file in its `data`.
 
     Raises:
         ConfigError: if no frame is chosen, or one that is not there.
@@ -145,7 +152,7 @@ def film_strip(frames: Sequence[bytes], indices: Sequence[int], columns: int | N
     strip = Image.new("RGB", (columns * width, rows * height), "white")
     for place, picture in enumerate(chosen):
         strip.paste(picture, (place % columns * width, place // columns * height))
-    return strip
+    return IPython.display.Image(_png(strip.quantize(64, dither=Image.Dither.NONE)))
 
 
 def _png(picture: Image.Image) -> bytes:
