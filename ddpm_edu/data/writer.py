@@ -83,12 +83,13 @@ class DemonstrationWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if kind is None:
-            self.close()
-            return
-        with contextlib.suppress(Exception):  # a full disk fails here once more
-            self._file.close()
-        self._partial.unlink(missing_ok=True)
+        try:
+            if kind is None:
+                self.close()
+        finally:
+            with contextlib.suppress(Exception):  # a full disk fails here once more
+                self._file.close()
+            self._partial.unlink(missing_ok=True)  # gone already, if all went well
 
     def add(self, demonstration: Demonstration) -> None:
         """Writes the next demonstration, as `demo_0`, `demo_1`, …"""

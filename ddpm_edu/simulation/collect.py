@@ -13,6 +13,7 @@ import ctypes
 import errno
 import json
 import multiprocessing
+import os
 import shutil
 import signal
 import zipfile
@@ -359,8 +360,9 @@ def _summary(out: Path) -> Collection:
 def _naming_full_disk(out: Path) -> Iterator[None]:
     try:
         yield
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT) or "No space left" in str(error):
+    except (OSError, RuntimeError) as error:  # h5py raises RuntimeError, with the system's text in it
+        full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT)
+        if full or any(os.strerror(code) in str(error) for code in (errno.ENOSPC, errno.EDQUOT)):
             raise SimulatorError(
                 f"the disk is full while collecting {out}; what is finished is kept: free some space and run "
                 "the same command again"

@@ -131,10 +131,13 @@ def _gl_context(width: int, height: int) -> Any:
             from mujoco.glfw import GLContext
         return GLContext(width, height)
     except Exception as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
         platform = os.environ.get("PYOPENGL_PLATFORM")
-        other = "osmesa" if name == "egl" else "egl"
+        if platform not in (None, "", name):
+            advice = f"unset PYOPENGL_PLATFORM, which is {platform}"
+        else:
+            other = "osmesa" if name == "egl" else "egl"
+            advice = f"install it with 'apt-get install {package}', or set MUJOCO_GL={other}"
         raise SimulatorError(
-            f"no renderer: MUJOCO_GL={name} does not work here ({error or type(error).__name__}"
-            + (f"; PYOPENGL_PLATFORM={platform}" if platform not in (None, name) else "")
-            + f"). Install it with 'apt-get install {package}', or set MUJOCO_GL={other}"
+            f"no renderer: MUJOCO_GL={name} does not work here ({reason}); {advice}"
         ) from error
