@@ -30,6 +30,10 @@ IMAGE_SIZE = 84
 CAMERAS = ("agentview", "robot0_eye_in_hand")
 
 
+ABSOLUTE_ACTION_DIM = 10
+"""Da of an absolute action: goal position 3, goal rotation 6, gripper 1."""
+
+
 def make_env(
     task: str | Task,
     observation: ObservationMode = "low_dim",
@@ -144,7 +148,9 @@ class ManipulationEnv(gymnasium.Env):
         """Executes one action, for 50 ms.
 
         Args:
-            action: (Da,) in [-1, 1]; what lies beyond is clipped by the controller.
+            action: a delta action (7,) in [-1, 1], what lies beyond being clipped by the controller; or an
+                absolute one (10,), turned into the delta that leads from the hand's present pose to its goal
+                (see `ddpm_edu.data.actions`).
 
         Returns:
             Observation, reward, terminated, truncated, `{"success": bool}`.
@@ -153,10 +159,13 @@ class ManipulationEnv(gymnasium.Env):
             SimulatorError: if the action has another shape or holds numbers that are not finite.
         """
         action = np.asarray(action, dtype=np.float64)
+        if action.shape == (ABSOLUTE_ACTION_DIM,) and np.isfinite(action).all():
+            action = self._delta(action)
         if action.shape != (self.task.action_dim,):
             raise SimulatorError(
                 f"the action has shape {action.shape}; "
-                f"the {self.task.title} task wants ({self.task.action_dim},)"
+                f"the {self.task.title} task wants ({self.task.action_dim},), or "
+                f"({ABSOLUTE_ACTION_DIM},) for an absolute one"
             )
         if not np.isfinite(action).all():
             raise SimulatorError(f"the action holds numbers that are not finite: {action.tolist()}")
@@ -166,6 +175,20 @@ class ManipulationEnv(gymnasium.Env):
         success = self.is_success()
         truncated = not success and self._steps >= self.max_steps
         return self._observe(self._keys), float(success), success, truncated, {"success": success}
+
+    def _delta(self, action: np.ndarray) -> np.ndarray:
+        import torch  # only here: processes of simulators do without its half gigabyte
+
+        from ddpm_edu.data.actions import absolute_to_delta
+
+        pose = self.low_dim_observation()
+        delta = absolute_to_delta(
+            torch.from_numpy(action),
+            torch.from_numpy(pose["robot0_eef_pos"]).double(),
+            torch.from_numpy(pose["robot0_eef_quat"]).double(),
+            self.task,
+        )
+        return delta.numpy()  # (7,)
 
     def render(self) -> np.ndarray:
         """The agent view, uint8 (256, 256, 3)."""

@@ -79,11 +79,6 @@ def rollout(
     task = get_task(task)
     observation = observation or policy.config.observation
     task.observation(observation)
-    if policy.action_dim != task.action_dim:
-        raise ConfigError(
-            f"the policy's actions have {policy.action_dim} entries, the simulator of {task.title} takes "
-            f"{task.action_dim}; roll out a policy with action 'delta'"
-        )
     for name, value, least in (
         ("episodes", episodes, 1),
         ("first_seed", first_seed, 0),
@@ -95,8 +90,15 @@ def rollout(
     workers = min(workers or len(os.sched_getaffinity(0)), episodes)
     rows = BATCH * math.ceil(workers / BATCH)
     make = partial(
-        Simulators, task, observation, workers, rows, policy.n_obs_steps, policy.n_action_steps
-    )  # fmt: skip
+        Simulators,
+        task,
+        observation,
+        workers,
+        rows,
+        policy.n_obs_steps,
+        policy.n_action_steps,
+        policy.action_dim,
+    )
     run = _Run(policy, rows, first_seed, noise_seed, waiting=deque(range(episodes)))
     start = time.perf_counter()
     with tqdm(total=episodes, desc=f"{task.title} rollout", bar_format=_BAR, disable=not progress) as bar:
@@ -210,7 +212,7 @@ def _play(run: _Run, make: Callable[[], Simulators], bar: tqdm) -> None:
 
 def _play_until_done(run: _Run, simulators: Simulators, playing: list[_Playing | None], bar: tqdm) -> None:
     observations: dict[str, np.ndarray] = {}
-    action = np.zeros((run.rows, run.policy.n_action_steps, simulators.task.action_dim), np.float32)
+    action = np.zeros((run.rows, run.policy.n_action_steps, simulators.action_dim), np.float32)
     successes = sum(episode.success for episode in run.finished.values())
     while run.waiting or any(playing):
         seed = np.full(run.rows, REST)

@@ -29,6 +29,7 @@ class Simulators:
         rows: simulators in all; each process holds its share.
         n_obs_steps: To.
         n_action_steps: Ta.
+        action_dim: Da, 7 for delta actions and 10 for absolute ones.
 
     Raises:
         EOFError, ConnectionError: if a process died; also raised by `step`.
@@ -42,12 +43,14 @@ class Simulators:
         rows: int,
         n_obs_steps: int,
         n_action_steps: int,
+        action_dim: int,
     ):
         slots = math.ceil(rows / workers)
         self.task, self.workers, self.rows, self.slots = task, workers, rows, slots
+        self.action_dim = action_dim
         # The rows of the batch belong to worker 0, then to worker 1, ...; few episodes spread over all.
         self.fill_order = sorted(range(self.rows), key=lambda row: (row % slots, row // slots))
-        make = partial(SimulatorSlots, task, observation, slots, n_obs_steps, n_action_steps)
+        make = partial(SimulatorSlots, task, observation, slots, n_obs_steps, n_action_steps, action_dim)
         with _single_threaded_children(), _children_without_interrupts():
             self.environment = AsyncVectorEnv([make] * workers, context="spawn")
 

@@ -32,7 +32,13 @@ class SimulatorSlots(gymnasium.Env):
     """
 
     def __init__(
-        self, task: Task, observation: ObservationMode, slots: int, n_obs_steps: int, n_action_steps: int
+        self,
+        task: Task,
+        observation: ObservationMode,
+        slots: int,
+        n_obs_steps: int,
+        n_action_steps: int,
+        action_dim: int,
     ):
         self.task, self.mode, self.slots, self.n_obs_steps = task, observation, slots, n_obs_steps
         self.keys = task.observation(observation)
@@ -47,7 +53,9 @@ class SimulatorSlots(gymnasium.Env):
         self.action_space = gymnasium.spaces.Dict(
             {
                 "seed": gymnasium.spaces.Box(REST, np.iinfo(np.int64).max, (slots,), np.int64),
-                "action": gymnasium.spaces.Box(-1, 1, (slots, n_action_steps, task.action_dim), np.float32),
+                "action": gymnasium.spaces.Box(
+                    -np.inf, np.inf, (slots, n_action_steps, action_dim), np.float32
+                ),
             }
         )
         # AsyncVectorEnv also makes one of these in the parent, to ask for the spaces: simulators come later.

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ddpm_edu.config import TrainingConfig, to_dict
-from ddpm_edu.errors import SimulatorError
+from ddpm_edu.errors import ConfigError, SimulatorError
 from ddpm_edu.files import write_atomically
 from ddpm_edu.simulation.replay import Recording, choose_episodes, record_episodes
 from ddpm_edu.simulation.results import RolloutResult
@@ -87,7 +87,7 @@ def write_report(
         missing.append(f"video: {error}")
     try:
         pictures["denoising"] = _png(_denoising(policy, result))
-    except SimulatorError as error:
+    except (SimulatorError, ConfigError) as error:  # no simulator, or absolute actions, which it cannot show
         missing.append(f"denoising: {error}")
     for line in missing:
         print(f"the report goes without its {line}", file=sys.stderr)
