@@ -22,6 +22,7 @@ from tqdm.auto import tqdm
 from ddpm_edu.config import Config, to_dict
 from ddpm_edu.data.demonstrations import Demonstrations
 from ddpm_edu.data.windows import Windows
+from ddpm_edu.denoisers.fast import accelerate_training
 from ddpm_edu.errors import ConfigError
 from ddpm_edu.factory import build_policy
 from ddpm_edu.paths import shipped_demonstrations
@@ -95,6 +96,8 @@ class Trainer:
         self.ema = make_ema(self.policy, training)
         optimizer = make_optimizer(self.policy, training)
         self.learning_rate = make_learning_rate(optimizer, training)
+        if self.accelerator.device.type == "cpu":
+            accelerate_training(self.policy)  # the same numbers, sooner; the average stays plain
         self.model, self.optimizer = self.accelerator.prepare(self.policy, optimizer)
         self._resume()
 

@@ -1,0 +1,76 @@
+"""Switching the fast forward pass of training on and off."""
+
+from __future__ import annotations
+
+import logging
+from functools import cache
+from types import MethodType
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ddpm_edu.denoisers.fast import time_major, unet_training
+from ddpm_edu.denoisers.unet import ConditionalUnet1D
+
+logger = logging.getLogger(__name__)
+
+
+def accelerate_training(policy: nn.Module, on: bool = True) -> bool:
+    """Makes the denoiser's training steps on a CPU faster; its numbers stay the same to float32's accuracy.
+
+    Only the way of computing changes: parameters, their names and their gradients are those of the plain
+    modules, so that optimisers and checkpoints do not notice. The fast pass is taken where a gradient is
+    wanted, in float32 on the CPU; everything else (autocast, another device, evaluation, forward hooks on
+    the denoiser's parts) goes through the plain modules as before.
+
+    Args:
+        policy: a policy, or a denoiser.
+        on: False takes it back.
+
+    Returns:
+        Whether the denoiser now trains faster; if it cannot, the log (level INFO) says why.
+    """
+    denoiser = getattr(policy, "denoiser", policy)
+    denoiser.__dict__.pop("forward", None)
+    if not on:
+        return False
+    if not isinstance(denoiser, ConditionalUnet1D):
+        say_once(f"no faster training for {type(denoiser).__name__}: its plain modules are as fast")
+        return False
+    if not time_major.is_available():
+        say_once("no faster training: this build of PyTorch is without oneDNN")
+        return False
+    # On the object and not in its class: other policies of the process are not concerned. A bound method,
+    # unlike a closure, is bound anew when the policy is copied.
+    denoiser.forward = MethodType(_fast_or_plain, denoiser)
+    return True
+
+
+def _fast_or_plain(unet: ConditionalUnet1D, sample: Tensor, *arguments: Any, **inputs: Any) -> Tensor:
+    values = (sample, *arguments, *inputs.values())
+    fast = torch.is_grad_enabled() and computes_plainly(unet, *values)
+    forward = unet_training.forward if fast else type(unet).forward
+    return forward(unet, sample, *arguments, **inputs)
+
+
+def computes_plainly(module: nn.Module, *inputs: Any) -> bool:
+    """Whether nothing stands in the way of computing without the modules: float32, CPU, no hooks."""
+    if torch.is_autocast_enabled("cpu") or torch.jit.is_tracing() or torch.compiler.is_compiling():
+        return False
+    floats = [x for x in inputs if isinstance(x, Tensor) and x.is_floating_point()]
+    if any(x.dtype != torch.float32 or x.device.type != "cpu" or len(x) == 0 for x in floats if x.ndim):
+        return False
+    if any(p.dtype != torch.float32 or p.device.type != "cpu" for p in module.parameters()):
+        return False
+    hooked = (part for part in module.modules() if part is not module)
+    return not any(
+        part._forward_hooks or part._forward_pre_hooks or part._backward_hooks or part._backward_pre_hooks
+        for part in hooked
+    )
+
+
+@cache
+def say_once(message: str) -> None:
+    """Into the log, the first time only: training would repeat it at every step."""
+    logger.info(message)
