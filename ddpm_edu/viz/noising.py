@@ -66,29 +66,28 @@ def plot_signal_to_noise(signal_to_noise: ArrayLike, text: str) -> Figure:
     return figure
 
 
-def plot_window_in_demonstration(path: ArrayLike, window: slice, text: str) -> Figure:
-    """Where a window lies in the hand's path, from above and from the side.
+def plot_path(path: ArrayLike, moments: ArrayLike, text: str) -> Figure:
+    """The hand's path in a demonstration, from above and from the side, and some of its moments.
 
     Args:
         path: (N, 3) positions of the hand in metres.
-        window: the steps of the window.
+        moments: (T,) rows of the path that are marked.
         text: what the figure says.
     """
-    path = np.asarray(path)
-    chosen = path[window]
+    path, marked = np.asarray(path), np.asarray(path)[np.asarray(moments)]
     with house_style():
-        figure = new_figure(3.6)
+        figure = new_figure(3.0)
         for axes, (across, up), view in zip(
             figure.subplots(1, 2), ((1, 0), (1, 2)), ("from above", "from the side"), strict=True
         ):
-            axes.plot(path[:, across], path[:, up], color=GRAY, linewidth=1)
-            axes.plot(chosen[:, across], chosen[:, up], color=LINES[0].color, marker="o", markersize=4)
-            for step, name in ((0, "start"), (-1, "end")):
-                axes.annotate(
-                    name, path[step, [across, up]], xytext=(5, 5), textcoords="offset points", color=GRAY
-                )
-            axes.set(title=view, xlabel=f"{AXES[across]} (m)", ylabel=f"{AXES[up]} (m)", aspect="equal")
-            axes.margins(0.12)
+            axes.plot(path[:, across], path[:, up], color=GRAY, linewidth=1.2)
+            axes.plot(marked[:, across], marked[:, up], color=LINES[0].color, marker="o", linestyle="")
+            for step, name, marker in ((0, "start", "s"), (-1, "end", "D")):
+                point = path[step, [across, up]]
+                axes.plot(*point, color=LINES[1].color, marker=marker, markersize=8)
+                axes.annotate(name, point, xytext=(8, 6), textcoords="offset points")
+            axes.set(title=view, xlabel=f"{AXES[across]} (m)", ylabel=f"{AXES[up]} (m)")
+            axes.margins(0.15)
         headline(figure, text)
     return figure
 
@@ -109,11 +108,12 @@ def draw_noised_path(
     """
     clean, noised = np.asarray(clean), np.asarray(noised)
     steps = np.arange(len(clean))
-    limit = 2.8
+    limit = 3.4
 
-    space = figure.add_axes((-0.03, -0.02, 0.56, 0.92), projection="3d")
-    space.plot(*clean.T, color=GRAY, linewidth=1.2, linestyle="--")
+    space = figure.add_axes((-0.05, 0.035, 0.6, 0.86), projection="3d")
     space.plot(*noised.T, color=LINES[0].color, linewidth=1.4, marker="o", markersize=4)
+    if signal_left < 1:
+        space.plot(*clean.T, color=LINES[1].color, linewidth=1.6, linestyle="--")
     space.scatter(*noised[0], marker="s", s=55, color=LINES[1].color, depthshade=False, zorder=10)
     space.set(xlim=(-limit, limit), ylim=(-limit, limit), zlim=(-limit, limit))
     space.set(xlabel="x", ylabel="y", zlabel="z", xticks=(-2, 0, 2), yticks=(-2, 0, 2), zticks=(-2, 0, 2))
@@ -122,13 +122,14 @@ def draw_noised_path(
         axis.labelpad = -7
         axis.set_pane_color((1, 1, 1, 0))
     space.view_init(elev=24, azim=-58)
-    space.set_box_aspect((1, 1, 0.85), zoom=1.22)
+    space.set_box_aspect((1, 1, 0.85), zoom=1.06)
 
     for row, name in enumerate(AXES):
-        axes = figure.add_axes((0.595, 0.635 - 0.235 * row, 0.385, 0.2))
+        axes = figure.add_axes((0.62, 0.635 - 0.235 * row, 0.36, 0.2))
         axes.axhline(0, color=PALE, linewidth=0.8)
-        axes.plot(steps, clean[:, row], color=GRAY, linewidth=1.2, linestyle="--")
         axes.plot(steps, noised[:, row], color=LINES[0].color, linewidth=1.2, marker="o", markersize=3.5)
+        if signal_left < 1:
+            axes.plot(steps, clean[:, row], color=LINES[1].color, linewidth=1.6, linestyle="--")
         axes.plot(0, noised[0, row], marker="s", markersize=6, color=LINES[1].color)
         axes.set(xlim=(-0.6, len(clean) - 0.4), ylim=(-limit, limit))
         axes.set(xticks=range(0, len(clean), 5), yticks=(-2, 0, 2))
@@ -143,12 +144,17 @@ def draw_noised_path(
     bar.set(xlim=(0, 1), xticks=[], yticks=[])
     bar.grid(visible=False)
     bar.spines[:].set_visible(False)
-    for share, place, align, color, what in (
-        (signal_left, 0.01, "left", "white", "signal: alpha_bar ="),
-        (1 - signal_left, 0.99, "right", INK, "noise:"),
-    ):
-        if share > (0.38 if place < 0.5 else 0.17):
-            bar.text(place, 0, f"{what} {share:.2f}", ha=align, va="center", color=color, fontsize=9.5)
+    inside = signal_left > 0.4
+    bar.text(
+        0.01 if inside else signal_left + 0.01,
+        0,
+        f"signal: alpha_bar = {signal_left:.2f}",
+        va="center",
+        color="white" if inside else INK,
+        fontsize=9.5,
+    )
+    if signal_left < 0.83:
+        bar.text(0.99, 0, f"noise: {1 - signal_left:.2f}", ha="right", va="center", fontsize=9.5)
     figure.text(0.02, 0.935, title, ha="left", va="center", fontsize=12, weight="bold")
     figure.text(0.315, 0.935, "shares", ha="right", va="center", fontsize=9.5, color=GRAY)
 
@@ -163,10 +169,10 @@ def draw_from_the_side(figure: Figure, clean: ArrayLike, noised: ArrayLike, titl
         title: such as "k = 42".
     """
     clean, noised = np.asarray(clean), np.asarray(noised)
-    limit = 2.8
+    limit = 3.4
     axes = figure.add_axes((0.2, 0.2, 0.77, 0.69))
-    axes.plot(clean[:, 1], clean[:, 2], color=GRAY, linewidth=1.4, linestyle="--")
     axes.plot(noised[:, 1], noised[:, 2], color=LINES[0].color, linewidth=1.2, marker="o", markersize=3.5)
+    axes.plot(clean[:, 1], clean[:, 2], color=LINES[1].color, linewidth=1.6, linestyle="--")
     axes.plot(noised[0, 1], noised[0, 2], marker="s", markersize=7, color=LINES[1].color)
     axes.set(xlim=(-limit, limit), ylim=(-limit, limit), xticks=(-2, 0, 2), yticks=(-2, 0, 2))
     axes.grid(visible=False)
