@@ -14,7 +14,6 @@ Three things differ from calling robosuite directly, and each removes a hidden d
 
 from __future__ import annotations
 
-from functools import cached_property
 from typing import Any
 
 import gymnasium
@@ -23,11 +22,12 @@ import numpy as np
 from ddpm_edu.errors import SimulatorError
 from ddpm_edu.simulation.model_xml import portable_model_xml
 from ddpm_edu.simulation.rendering import Renderer
+from ddpm_edu.simulation.robosuite_arguments import CAMERAS, IMAGE_SIZE, robosuite_arguments
+from ddpm_edu.simulation.sensors import Sensors
 from ddpm_edu.tasks import ObservationKey, ObservationMode, Task, get_task
 from ddpm_edu.third_party import import_robosuite
 
-IMAGE_SIZE = 84
-CAMERAS = ("agentview", "robot0_eye_in_hand")
+__all__ = ["CAMERAS", "IMAGE_SIZE", "ManipulationEnv", "make_env"]
 
 
 ABSOLUTE_ACTION_DIM = 10
@@ -102,7 +102,7 @@ class ManipulationEnv(gymnasium.Env):
 
         self._robosuite = import_robosuite()
         self._env = self._robosuite.make(
-            self.task.environment_name, **self._robosuite_arguments(images=False)
+            self.task.environment_name, **robosuite_arguments(self.task, images=False)
         )
         # robosuite's sensors cost a fifth of a step; nothing reads them
         self._env._update_observables = lambda force=False: None
@@ -170,7 +170,7 @@ class ManipulationEnv(gymnasium.Env):
         if not np.isfinite(action).all():
             raise SimulatorError(f"the action holds numbers that are not finite: {action.tolist()}")
         self._env.step(action)
-        self._refresh()
+        self._sensors.refresh()
         self._steps += 1
         success = self.is_success()
         truncated = not success and self._steps >= self.max_steps
@@ -284,33 +284,10 @@ class ManipulationEnv(gymnasium.Env):
             "env_name": self.task.environment_name,
             "env_version": self._robosuite.__version__,
             "type": 1,  # robomimic's EnvType.ROBOSUITE_TYPE
-            "env_kwargs": self._robosuite_arguments(images),
+            "env_kwargs": robosuite_arguments(self.task, images),
         }
 
     # ------------------------------------------------------------------ inside
-
-    def _robosuite_arguments(self, images: bool) -> dict[str, Any]:
-        controller = self._robosuite.load_composite_controller_config(
-            controller="BASIC", robot=self.task.robot
-        )
-        return {
-            "robots": [self.task.robot],
-            "controller_configs": controller,
-            "control_freq": self.task.control_frequency,
-            "lite_physics": True,
-            "has_renderer": False,
-            "has_offscreen_renderer": images,
-            "renderer": "mujoco",
-            "hard_reset": False,
-            "ignore_done": True,
-            "use_object_obs": True,
-            "use_camera_obs": images,
-            "camera_names": list(CAMERAS),
-            "camera_heights": IMAGE_SIZE,
-            "camera_widths": IMAGE_SIZE,
-            "camera_depths": False,
-            "reward_shaping": False,
-        }
 
     def _seed_robosuite(self, seed: int) -> None:
         # in place, because the placement samplers hold the same generator
@@ -320,6 +297,7 @@ class ManipulationEnv(gymnasium.Env):
         try:
             self._env.reset_from_xml_string(self._env.edit_model_xml(model_xml))
         except Exception as error:
+            self.model_xml = ""  # the next reset loads the task's own model again
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise SimulatorError(
                 f"robosuite {self._robosuite.__version__} cannot load the recorded model of the "
@@ -333,7 +311,7 @@ class ManipulationEnv(gymnasium.Env):
         for renderer in self._renderers.values():
             renderer.close()
         self._renderers.clear()
-        self.__dict__.pop("_indices", None)
+        self._sensors = Sensors(self._env, self.task)
 
     def _begin(self, state: np.ndarray) -> None:
         """Sets a state into a simulator that remembers nothing of what came before."""
@@ -349,57 +327,16 @@ class ManipulationEnv(gymnasium.Env):
         env.sim.forward()
         self._steps = 0
 
-    def _refresh(self) -> None:
-        """Brings positions of bodies and cameras up to the state that the step has reached.
-
-        Only kinematics: `mj_forward` would change the solver's warm start and with it the next step.
-        """
-        import mujoco
-
-        model, data = self._env.sim.model._model, self._env.sim.data._data
-        mujoco.mj_kinematics(model, data)
-        mujoco.mj_comPos(model, data)
-        mujoco.mj_camlight(model, data)
-
-    @cached_property
-    def _indices(self) -> dict[str, Any]:
-        robot = self._env.robots[0]
-        model = self._env.sim.model
-        return {
-            "object": self._env.obj_body_id[self.task.object_name],
-            "hand": model.body_name2id(robot.robot_model.eef_name["right"]),
-            "grip": robot.eef_site_id["right"],
-            "fingers": list(robot._ref_gripper_joint_pos_indexes["right"]),
-        }
-
     def _observe(self, keys: tuple[ObservationKey, ...]) -> dict[str, np.ndarray]:
-        import robosuite.utils.transform_utils as transforms
-
-        data, index = self._env.sim.data, self._indices
-        hand_position = np.array(data.site_xpos[index["grip"]])
-        hand_quaternion = np.roll(data.body_xquat[index["hand"]], -1)  # MuJoCo's w first -> w last
-        values: dict[str, np.ndarray] = {
-            "robot0_eef_pos": hand_position,
-            "robot0_eef_quat": hand_quaternion,
-            "robot0_gripper_qpos": np.array(data.qpos[index["fingers"]]),
-        }
+        low_dim = self._sensors.read()
         observation = {}
         for key in keys:
             if key.type == "rgb":
-                camera = key.name.removesuffix("_image")
-                image = self._renderer(IMAGE_SIZE, IMAGE_SIZE).render(data._data, camera)  # (84, 84, 3)
-                observation[key.name] = np.moveaxis(image, -1, 0)  # (3, 84, 84)
-            elif key.name == "object":
-                position = np.array(data.body_xpos[index["object"]])
-                quaternion = np.roll(data.body_xquat[index["object"]], -1)
-                world_in_hand = transforms.pose_inv(transforms.pose2mat((hand_position, hand_quaternion)))
-                in_hand = transforms.pose_in_A_to_pose_in_B(
-                    transforms.pose2mat((position, quaternion)), world_in_hand
-                )
-                relative = transforms.mat2pose(in_hand)
-                observation["object"] = np.concatenate([position, quaternion, *relative]).astype(np.float32)
+                renderer = self._renderer(IMAGE_SIZE, IMAGE_SIZE)
+                image = renderer.render(self._env.sim.data._data, key.name.removesuffix("_image"))
+                observation[key.name] = np.moveaxis(image, -1, 0)  # (84, 84, 3) -> (3, 84, 84)
             else:
-                observation[key.name] = values[key.name].astype(np.float32)
+                observation[key.name] = low_dim[key.name]
         return observation
 
     def _renderer(self, height: int, width: int) -> Renderer:

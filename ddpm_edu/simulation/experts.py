@@ -27,9 +27,7 @@ class Expert(Protocol):
     def __call__(self, observation: Observation) -> np.ndarray: ...
 
 
-def make_expert(
-    task: str | Task, first: Observation, rng: np.random.Generator
-) -> CanExpert | SquareExpert:
+def make_expert(task: str | Task, first: Observation, rng: np.random.Generator) -> CanExpert | SquareExpert:
     """An expert for one episode, with a style of its own.
 
     Args:

@@ -160,10 +160,14 @@ def test_refuses_a_state_of_another_model(can: ManipulationEnv, square: Manipula
         can.reset_to(square.get_state())
 
 
-def test_refuses_a_model_that_does_not_load(can: ManipulationEnv) -> None:
+@pytest.mark.parametrize("broken", ["<mujoco><nonsense/></mujoco>", "truncated", "renamed"])
+def test_refuses_a_model_that_does_not_load(can: ManipulationEnv, broken: str) -> None:
+    first, _ = can.reset(seed=0)
+    own = can.model_xml
+    models = {"truncated": own[:1000], "renamed": own.replace("robot0_joint1", "elbow")}
     with pytest.raises(SimulatorError, match="cannot load the recorded model"):
-        can.reset_to(can.get_state(), "<mujoco><nonsense/></mujoco>")
-    can.reset(seed=0)  # and goes on working
+        can.reset_to(can.get_state(), models.get(broken, broken))
+    np.testing.assert_equal(can.reset(seed=0)[0], first)  # and goes on working
     can.step(np.zeros(7))
 
 
