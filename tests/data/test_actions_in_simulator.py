@@ -32,7 +32,7 @@ def test_the_controllers_goal_is_the_absolute_action(name: str) -> None:
             absolute = delta_to_absolute(torch.from_numpy(action), *pose, task)
             # The controller tracks the grip site, which stands turned on the hand whose rotation is observed.
             sites = env._env.sim.data.site_xmat
-            site = np.array(sites[env._indices["grip"]]).reshape(3, 3)
+            site = np.array(sites[env._env.robots[0].eef_site_id["right"]]).reshape(3, 3)
             site_in_hand = quaternion_to_matrix(pose[1]).numpy().T @ site
 
             obs, *_ = env.step(action)
