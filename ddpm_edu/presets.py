@@ -69,9 +69,9 @@ def _laptop(denoiser: str, observation: str) -> tuple[dict[str, Any], TrainingCo
     }
     batch_size = 128 if observation == "low_dim" else 32
     if denoiser == "unet":
-        return policy, TrainingConfig(steps=20_000, batch_size=batch_size, learning_rate=6e-4)
+        return policy, TrainingConfig(steps=10_000, batch_size=batch_size, learning_rate=6e-4)
     return policy, TrainingConfig(
-        steps=20_000, batch_size=batch_size, learning_rate=6e-4, betas=(0.9, 0.95), weight_decay=1e-3
+        steps=10_000, batch_size=batch_size, learning_rate=6e-4, betas=(0.9, 0.95), weight_decay=1e-3
     )
 
 

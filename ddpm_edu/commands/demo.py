@@ -7,7 +7,7 @@ from pathlib import Path
 from ddpm_edu.commands.arguments import SettingsOptions, takes_settings
 
 
-@takes_settings(steps=6000)
+@takes_settings()
 def demo(
     settings: SettingsOptions,
     run_dir: Path | None = None,
@@ -21,7 +21,7 @@ def demo(
     Stopped at any moment, the same command goes on from where it was.
 
     Args:
-        settings: what is trained, on what, and how; 6000 steps of the laptop preset by default.
+        settings: what is trained, on what, and how; the laptop preset by default.
         run_dir: the run's folder; by default runs/demo-TASK.
         episodes: episodes to roll out.
         first_seed: the simulator's seed of the first episode.
