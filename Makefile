@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 BIN := .venv/bin
 
-.PHONY: help setup train test lint
+.PHONY: help setup train test notebooks lint
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1	\2/p' Makefile
@@ -15,6 +15,9 @@ train: setup ## set up, train a policy on the Can task, let it act, write a repo
 
 test: setup ## set up, run all tests and notebooks
 	$(BIN)/pytest
+
+notebooks: setup ## run all notebooks and keep their outputs and widgets
+	$(BIN)/python scripts/execute_notebooks.py
 
 lint: setup ## check style, of the code and the notebooks
 	$(BIN)/ruff check .
