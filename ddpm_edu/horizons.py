@@ -1,8 +1,8 @@
 """The three horizons of a policy, and what makes them fit together.
 
-    |o|o|                             To = 2 observations, the last one is now
-    |p|p|p|p|p|p|p|p|p|p|p|p|p|p|p|p| T = 16 predicted
-      |a|a|a|a|a|a|a|a|               Ta = 8 executed, from index To - 1 on
+|o|o|                             To = 2 observations, the last one is now
+|p|p|p|p|p|p|p|p|p|p|p|p|p|p|p|p| T = 16 predicted
+  |a|a|a|a|a|a|a|a|               Ta = 8 executed, from index To - 1 on
 """
 
 from __future__ import annotations
