@@ -198,8 +198,16 @@ class DiffusionPolicy(nn.Module):
         Returns:
             The denoised trajectory (B, T, D), normalised.
         """
+        prepare = getattr(self.denoiser, "prepare_sampling", None)  # see `denoisers.fast.accelerate_sampling`
+        if prepare is not None:
+            denoise = prepare(self.noise_scheduler, **denoiser_inputs)
+        else:
+
+            def denoise(trajectory: Tensor, timestep: Tensor) -> Tensor:
+                return self.denoiser(trajectory, timestep, **denoiser_inputs)
+
         return sample(
-            lambda trajectory, timestep: self.denoiser(trajectory, timestep, **denoiser_inputs),
+            denoise,
             self.noise_scheduler,
             condition_data,
             condition_mask,

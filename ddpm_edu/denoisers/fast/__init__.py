@@ -4,6 +4,7 @@
 hold the fast and the plain paths equal.
 """
 
+from ddpm_edu.denoisers.fast.sampling import accelerate_sampling
 from ddpm_edu.denoisers.fast.training import accelerate_training
 
-__all__ = ["accelerate_training"]
+__all__ = ["accelerate_sampling", "accelerate_training"]
