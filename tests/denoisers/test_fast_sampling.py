@@ -2,6 +2,7 @@
 
 import copy
 import logging
+import pickle
 from types import SimpleNamespace
 
 import pytest
@@ -193,11 +194,12 @@ def test_packs_once_while_nothing_changes_and_frees_with_the_module(monkeypatch)
     assert len(keep.kept) == 0
 
 
-def test_a_copy_samples_with_its_own_weights():
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda unet: pickle.loads(pickle.dumps(unet))])
+def test_a_copy_samples_with_its_own_weights(copied):
     unet, trajectory = small_unet(), torch.randn(1, 4, 3)
     accelerate_sampling(unet)
     prepared_output(unet, trajectory)
-    twin = copy.deepcopy(unet)
+    twin = copied(unet)
     with torch.no_grad():
         for parameter in twin.parameters():
             parameter.zero_()

@@ -2,6 +2,7 @@
 
 import copy
 import logging
+import pickle
 
 import pytest
 import torch
@@ -153,10 +154,11 @@ def test_on_and_off(fast_calls):
 
 
 @needs_onednn
-def test_a_copy_computes_with_its_own_weights(fast_calls):
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda unet: pickle.loads(pickle.dumps(unet))])
+def test_a_copy_computes_with_its_own_weights(copied, fast_calls):
     unet = small_unet()
     accelerate_training(unet)
-    twin = copy.deepcopy(unet)
+    twin = copied(unet)
     for parameter in twin.parameters():
         parameter.data.zero_()
     assert twin(**inputs_of(unet, 2, 4)).count_nonzero() == 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from types import MethodType
+from functools import partial
 from typing import Any
 
 import torch
@@ -49,7 +49,7 @@ def accelerate_sampling(policy: nn.Module, on: bool = True) -> bool:
     if not packed.is_available():
         say_once("no faster sampling: this build of PyTorch is without oneDNN")
         return False
-    denoiser.prepare_sampling = MethodType(prepare_sampling, denoiser)
+    denoiser.prepare_sampling = partial(prepare_sampling, denoiser)
     return True
 
 

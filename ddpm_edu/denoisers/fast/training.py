@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import logging
-from functools import cache
-from types import MethodType
+from functools import cache, partial
 from typing import Any
 
 import torch
@@ -41,9 +40,9 @@ def accelerate_training(policy: nn.Module, on: bool = True) -> bool:
     if not time_major.is_available():
         say_once("no faster training: this build of PyTorch is without oneDNN")
         return False
-    # On the object and not in its class: other policies of the process are not concerned. A bound method,
-    # unlike a closure, is bound anew when the policy is copied.
-    denoiser.forward = MethodType(_fast_or_plain, denoiser)
+    # On the object and not in its class: other policies of the process are not concerned. A partial, unlike
+    # a closure, is copied and pickled with what it binds, so that a copy computes with its own weights.
+    denoiser.forward = partial(_fast_or_plain, denoiser)
     return True
 
 
