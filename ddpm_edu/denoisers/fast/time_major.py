@@ -96,16 +96,14 @@ def _weight_gradient(x: Tensor, grad: Tensor, k: int) -> Tensor:
     """x (T, B, Ci), grad (T, B, Co) -> (Co, Ci, k): one matrix product for each tap that reaches a step."""
     T, B, Ci = x.shape
     rows = grad.view(T * B, -1).t().contiguous()  # (Co, T*B)
-    taps = []
+    weight_gradient = x.new_zeros(rows.shape[0], Ci, k)  # zero stays where a tap sees only beyond the ends
     for tap in range(k):
         offset = tap - k // 2  # the tap's product is y_t += W_tap x_{t + offset}
         first, last = max(0, -offset), min(T, T - offset)
         if first < last:
             seen = x[first + offset : last + offset].view(-1, Ci)  # (steps*B, Ci)
-            taps.append(matmul_transposed(rows[:, first * B : last * B], seen.t()))  # (Co, Ci)
-        else:
-            taps.append(x.new_zeros(rows.shape[0], Ci))  # it sees only what is beyond the ends
-    return torch.stack(taps).permute(1, 2, 0).contiguous()  # (Co, Ci, k)
+            weight_gradient[:, :, tap] = matmul_transposed(rows[:, first * B : last * B], seen.t())
+    return weight_gradient
 
 
 def convolution(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
