@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 # torch reads it when it loads. One thread per process is the steady measure on a machine that others share.
@@ -20,6 +21,8 @@ settings.load_profile("ddpm_edu")
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     """Gives nbval the committed list of what may differ between runs, from whatever folder pytest starts."""
+    # Started in a script's background, pytest would ignore Ctrl-C, and with it all that the tests start.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     if config.getoption("nbval_sanitize_with", None) is None:
         config.option.nbval_sanitize_with = str(ROOT / "notebooks" / "sanitize.cfg")
 

@@ -40,11 +40,12 @@ def tiny(**overrides):
 
 
 def test_training_learns_and_leaves_a_policy_that_acts(tmp_path):
-    result = Trainer(tiny(steps=120, learning_rate=1e-2), tmp_path).run(progress=False)
+    config = tiny(steps=120, learning_rate=3e-3, down_dims=(32, 64), batch_size=64)
+    result = Trainer(config, tmp_path).run(progress=False)
     assert (result.step, result.stopped) == (120, None)
     losses = [entry["loss"] for entry in read_log(tmp_path) if "loss" in entry]
     assert len(losses) == 24
-    assert sum(losses[-4:]) / 4 < 0.8 * losses[0]
+    assert sum(losses[-4:]) / 4 < 0.6 * losses[0]
     assert [entry["step"] for entry in read_log(tmp_path) if "validation_loss" in entry] == list(
         range(10, 121, 10)
     )
