@@ -2,8 +2,10 @@
 
     python benchmarks/sampling.py [--threads 2] [--batch-size 28] [--steps 100] [--repeats 5]
 
-Both have the same weights, draw the same noise, and must end with the same trajectory to 1e-5. DDPM unless
-`--scheduler` says otherwise. Exits 1 where less is reached at batch 1 than was asked for.
+Both have the same weights and draw the same noise. Their predictions must agree to 1e-5 at every step, and at
+batch 1 their final trajectories too. (Now and then a trajectory of an untrained network amplifies rounding
+more than that: of 28 with DDIM one ended 6e-4 from its float64 result in the plain loop, 3e-4 in ours.)
+DDPM unless `--scheduler` says otherwise. Exits 1 where less is reached at batch 1 than was asked for.
 """
 
 from __future__ import annotations
@@ -14,12 +16,30 @@ import sys
 import torch
 from interleaved import header, measure, report
 from plain import plain_denoiser, plain_sample
+from torch import nn
 
 from ddpm_edu.denoisers.fast import accelerate_sampling
 from ddpm_edu.factory import make_policy
+from ddpm_edu.policy import DiffusionPolicy
 
 WANTED = {("unet", "paper"): 3.0, ("transformer", "paper"): 1.5}
 """Issue 3, at batch 1."""
+
+
+@torch.no_grad()
+def check_equal(
+    policy: DiffusionPolicy, plain: nn.Module, data: torch.Tensor, inputs: dict[str, torch.Tensor]
+) -> None:
+    """Every prediction on the plain loop's way, to 1e-5 of its largest entry."""
+    trajectory, scheduler = torch.randn(data.shape), policy.noise_scheduler
+    scheduler.set_timesteps(policy.num_inference_steps)
+    denoise = policy.denoiser.prepare_sampling(scheduler, **inputs)
+    for t in scheduler.timesteps:
+        expected = plain(trajectory, t, **inputs)
+        torch.testing.assert_close(
+            denoise(trajectory, t), expected, rtol=1e-5, atol=1e-5 * float(expected.abs().max())
+        )
+        trajectory = scheduler.step(expected, t, trajectory).prev_sample
 
 
 def compare(denoiser: str, preset: str, arguments: argparse.Namespace) -> float:
@@ -42,7 +62,9 @@ def compare(denoiser: str, preset: str, arguments: argparse.Namespace) -> float:
     def run_ours() -> torch.Tensor:
         return policy.conditional_sample(data, generator=torch.Generator().manual_seed(1), **inputs)
 
-    torch.testing.assert_close(run_ours(), run_plain(), rtol=1e-5, atol=1e-5)
+    check_equal(policy, plain, data, inputs)
+    if B == 1:
+        torch.testing.assert_close(run_ours(), run_plain(), rtol=1e-5, atol=1e-5)
     title = f"{denoiser}, {preset}, {arguments.scheduler} {arguments.steps} steps, batch {B}"
     return report(title, measure({"plain": run_plain, "ours": run_ours}, arguments.repeats))
 
