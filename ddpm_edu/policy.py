@@ -16,8 +16,11 @@ from torch import Tensor, nn
 from ddpm_edu.conditioning import Conditioning
 from ddpm_edu.config import PolicyConfig
 from ddpm_edu.data.normalizer import Normalizer
+from ddpm_edu.diffusion.forward import add_noise
 from ddpm_edu.diffusion.masking import clamp_conditioned, masked_mse
+from ddpm_edu.diffusion.parameterization import training_target
 from ddpm_edu.diffusion.sampling import sample
+from ddpm_edu.diffusion.schedule import NoiseSchedule
 from ddpm_edu.errors import ConfigError
 from ddpm_edu.policy_inputs import check_batch, check_observation
 
@@ -133,7 +136,9 @@ class DiffusionPolicy(nn.Module):
         if timesteps is None:
             K = self.noise_scheduler.config.num_train_timesteps
             timesteps = torch.randint(0, K, (B,), device=trajectory.device, generator=generator)  # (B,)
-        noisy_trajectory = self.noise_scheduler.add_noise(trajectory, noise, timesteps)
+        # By its own formula: DPM-Solver's `add_noise` depends on the steps it was last asked to sample in.
+        schedule = NoiseSchedule.from_scheduler(self.noise_scheduler)
+        noisy_trajectory = add_noise(schedule, trajectory, noise, timesteps)  # (B, T, D)
 
         # what is given is given without noise, and there is nothing to learn about it
         loss_mask = None
@@ -144,21 +149,10 @@ class DiffusionPolicy(nn.Module):
             loss_mask = ~conditions.condition_mask  # (B, T, D)
 
         prediction = self.denoiser(noisy_trajectory, timesteps, **conditions.denoiser_inputs)
-        target = self._target(trajectory, noise, timesteps)
+        prediction_type = self.noise_scheduler.config.prediction_type
+        target = training_target(schedule, trajectory, noise, timesteps, prediction_type)
         return masked_mse(
             prediction, target, loss_mask, is_pad=self._padding(batch, trajectory), reduction=reduction
-        )
-
-    def _target(self, trajectory: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
-        prediction_type = self.noise_scheduler.config.prediction_type
-        if prediction_type == "epsilon":
-            return noise
-        if prediction_type == "sample":
-            return trajectory
-        if prediction_type == "v_prediction":
-            return self.noise_scheduler.get_velocity(trajectory, noise, timesteps)
-        raise ConfigError(
-            f"prediction_type is {prediction_type!r}; it must be 'epsilon', 'sample' or 'v_prediction'"
         )
 
     def _padding(self, batch: Mapping[str, Any], trajectory: Tensor) -> Tensor | None:

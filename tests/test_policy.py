@@ -106,6 +106,19 @@ def test_the_loss_is_the_seeds_formula():
     torch.testing.assert_close(per_sample.mean(), expected)
 
 
+@pytest.mark.parametrize("prediction_type", ["epsilon", "sample", "v_prediction"])
+def test_the_loss_does_not_depend_on_the_sampler(prediction_type):
+    losses = []
+    for scheduler in ("ddpm", "ddim", "dpm_solver++"):
+        policy = small_policy(scheduler=scheduler, prediction_type=prediction_type, num_inference_steps=5)
+        fixed = dict(noise=torch.randn(4, 8, 7, generator=torch.Generator().manual_seed(1)))
+        fixed["timesteps"] = torch.tensor([3, 40, 70, 99])
+        losses.append(policy.compute_loss(make_batch(policy), **fixed).detach())
+        act(policy)  # sampling leaves its steps behind in the scheduler
+        losses.append(policy.compute_loss(make_batch(policy), **fixed).detach())
+    assert all(torch.equal(loss, losses[0]) for loss in losses)
+
+
 def test_padded_steps_count_only_when_not_excluded():
     for exclude in (False, True):
         policy = small_policy(exclude_padding=exclude)
