@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ddpm_edu.errors import DatasetError
+from ddpm_edu.errors import CheckpointError, DatasetError
 from ddpm_edu.tasks import ObservationMode, Task, get_task
 
 DATA = Path(__file__).resolve().parent.parent / "data"
@@ -23,5 +23,21 @@ def shipped_demonstrations(task: str | Task, observation: ObservationMode = "low
         raise DatasetError(
             f"{path} is missing; make it with: ddpm-edu collect --task {name}{images} --out {path}, "
             "or name another file"
+        )
+    return path
+
+
+def shipped_policy(name: str) -> Path:
+    """The folder of a trained policy that comes with the repository, for `load_policy`.
+
+    Raises:
+        CheckpointError: if it is not there; the message lists those that are.
+    """
+    path = DATA / "policies" / name
+    if not (path / "policy.json").is_file():
+        there = sorted(file.parent.name for file in path.parent.glob("*/policy.json"))
+        raise CheckpointError(
+            f"{path} is missing; shipped policies: {', '.join(there) or 'none'}; "
+            "data/README.md has the command that trains each"
         )
     return path
