@@ -2,5 +2,13 @@
 
 from ddpm_edu.course.checks.noising import alpha_bar, forward_process
 from ddpm_edu.course.checks.noising_chain import forward_chain
+from ddpm_edu.course.checks.windows import count_windows, executed_actions, window_rows
 
-__all__ = ["alpha_bar", "forward_chain", "forward_process"]
+__all__ = [
+    "alpha_bar",
+    "count_windows",
+    "executed_actions",
+    "forward_chain",
+    "forward_process",
+    "window_rows",
+]
