@@ -1,7 +1,9 @@
 """The checks of the exercises: `checks.forward_process(your_function)` says "correct" or what is wrong."""
 
+from ddpm_edu.course.checks.masked_loss import masked_loss, padded_loss
 from ddpm_edu.course.checks.noising import alpha_bar, forward_process
 from ddpm_edu.course.checks.noising_chain import forward_chain
+from ddpm_edu.course.checks.targets import sample_from_epsilon, v_target
 from ddpm_edu.course.checks.windows import count_windows, executed_actions, window_rows
 
 __all__ = [
@@ -10,5 +12,9 @@ __all__ = [
     "executed_actions",
     "forward_chain",
     "forward_process",
+    "masked_loss",
+    "padded_loss",
+    "sample_from_epsilon",
+    "v_target",
     "window_rows",
 ]
