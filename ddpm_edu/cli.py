@@ -35,7 +35,9 @@ COMMANDS: dict[str, Command] = {
     "rollout": Command("ddpm_edu.commands.rollout", "rollout", "Let a policy act, and report how it went."),
     "import": Command("ddpm_edu.commands.import_reference", "import_reference", "Import reference weights."),
     "collect": Command("ddpm_edu.commands.collect", "collect", "Let a scripted expert make demonstrations."),
+    "data download": Command("ddpm_edu.commands.data", "download", "Fetch robomimic's own demonstrations."),
     "data inspect": Command("ddpm_edu.commands.data", "inspect", "Say what a file of demonstrations holds."),
+    "course build": Command("ddpm_edu.commands.course", "build", "Make the student's notebooks."),
     "doctor": Command("ddpm_edu.doctor", "doctor", "Check this machine; say how to mend what is missing."),
 }
 

@@ -19,3 +19,7 @@ class CheckpointError(UserError):
 
 class SimulatorError(UserError):
     """The simulator or its renderer cannot run here."""
+
+
+class NotebookError(UserError):
+    """A notebook of the course whose exercises are not put together well, or that would be overwritten."""

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ddpm_edu.errors import CheckpointError, DatasetError
+from ddpm_edu.errors import CheckpointError, DatasetError, NotebookError
 from ddpm_edu.tasks import ObservationMode, Task, get_task
 
-DATA = Path(__file__).resolve().parent.parent / "data"
+REPOSITORY = Path(__file__).resolve().parent.parent
+DATA = REPOSITORY / "data"
 
 
 def shipped_demonstrations(task: str | Task, observation: ObservationMode = "low_dim") -> Path:
@@ -41,3 +42,18 @@ def shipped_policy(name: str) -> Path:
             "data/README.md has the command that trains each"
         )
     return path
+
+
+def course_notebooks() -> list[Path]:
+    """The solved notebooks of the course, in reading order.
+
+    Raises:
+        NotebookError: if they are not there, as in an installation without the repository.
+    """
+    folder = REPOSITORY / "notebooks"
+    paths = sorted(folder.glob("[0-9][0-9]_*.ipynb"))
+    if not paths:
+        raise NotebookError(
+            f"{folder} holds no notebooks; work in a clone of the repository, or name the notebooks"
+        )
+    return paths

@@ -1,0 +1,42 @@
+"""`ddpm-edu course …`: the course's notebooks for students and instructors, and its pages."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import tyro
+
+
+def build(
+    notebooks: tyro.conf.Positional[tuple[Path, ...]] = (),
+    out: Path = Path("student"),
+    instructor: Path | None = None,
+    nbgrader: Path | None = None,
+    solutions: bool = True,
+    force: bool = False,
+) -> None:
+    """Make the student's notebooks (stubs to fill in) and the instructor's (solved, with points).
+
+    Notebooks that were edited since they were built are not overwritten.
+
+    Args:
+        notebooks: the solved notebooks to build from; by default all of the course.
+        out: folder for the student's notebooks.
+        instructor: folder for the instructor's; by default "instructor" beside the student's.
+        nbgrader: also write nbgrader's source/ASSIGNMENT/NOTEBOOK.ipynb into this folder, for
+            `nbgrader generate_assignment`.
+        solutions: a folded solution under each check of the student's notebooks.
+        force: overwrite edited notebooks too.
+    """
+    from ddpm_edu.course.build import build_course
+    from ddpm_edu.paths import course_notebooks
+
+    instructor = instructor or out.parent / "instructor"
+    paths = list(notebooks) or course_notebooks()
+    built = build_course(paths, out, instructor, nbgrader, solutions, force)
+    exercises = sum(item.exercises for item in built if item.path.parent == out)
+    print(
+        f"{len(paths)} notebooks with {exercises} exercises: for students in {out}/, for you in {instructor}/"
+    )
+    if nbgrader is not None:
+        print(f"for nbgrader in {nbgrader}/source/; there, run: nbgrader generate_assignment --all")

@@ -1,0 +1,256 @@
+"""Makes the student's and the instructor's notebooks from the committed ones, which are solved.
+
+There is one source, so that a student's stub, the solution and its check cannot drift apart. A built notebook
+carries a digest of its cells' sources: one that somebody has worked in since is not overwritten.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import re
+from collections.abc import Sequence
+from copy import deepcopy
+from dataclasses import dataclass
+from pathlib import Path
+
+import nbformat
+from nbformat import NotebookNode
+from nbformat.v4 import new_markdown_cell
+
+from ddpm_edu.course.exercises import (
+    Exercise,
+    find_exercises,
+    read_notebook,
+    refuse_doubles,
+    solution_source,
+    stub_source,
+)
+from ddpm_edu.errors import NotebookError
+from ddpm_edu.files import write_atomically
+
+OURS = "ddpm_edu"  # key of our entry in a built notebook's metadata
+SOLVED_NOTE = re.compile(r"^This is the solved notebook.*?(?=\n\n|\Z)", flags=re.MULTILINE | re.DOTALL)
+STUDENT_NOTE = "Write your solution into the cell below, run it, then run the check under it."
+INSTRUCTOR_NOTE = "The solution below is complete; students find a stub in its place."
+
+
+@dataclass(frozen=True)
+class Built:
+    """What was built: where it stands and how many exercises it has."""
+
+    path: Path
+    exercises: int
+
+
+@dataclass(frozen=True)
+class Source:
+    """A solved notebook with its exercises."""
+
+    path: Path
+    notebook: NotebookNode
+    exercises: list[Exercise]
+
+
+def read_course(paths: Sequence[Path]) -> list[Source]:
+    """Reads the solved notebooks and holds their exercises to the course's form.
+
+    Raises:
+        NotebookError: if one cannot be read or its exercises are not put together well.
+    """
+    if not paths:
+        raise NotebookError(
+            "there are no notebooks to build from; name at least one, as notebooks/04_….ipynb"
+        )
+    sources = []
+    for path in paths:
+        notebook = read_notebook(path)
+        sources.append(Source(path, notebook, find_exercises(notebook, path)))
+    refuse_doubles([(source.path, exercise.name) for source in sources for exercise in source.exercises])
+    return sources
+
+
+def student_notebook(source: Source, with_solutions: bool = True) -> NotebookNode:
+    """The student's version: stubs in place of solutions, no outputs, a folded solution under each check.
+
+    Nothing is shown before it is predicted, so no outputs. The pictures to expect are on the course's pages.
+
+    Args:
+        source: the solved notebook.
+        with_solutions: False leaves the folded solutions out, for homework that is graded.
+    """
+    notebook = deepcopy(source.notebook)
+    notebook.metadata.pop("widgets", None)  # the frames of all widgets: megabytes that running makes again
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.outputs, cell.execution_count = [], None
+        else:
+            cell.source = SOLVED_NOTE.sub(STUDENT_NOTE, cell.source)
+    folded = {}
+    for exercise in source.exercises:
+        cell = notebook.cells[exercise.solution_at]
+        folded[exercise.check_at] = _folded_solution(exercise.name, cell.source)
+        stub = stub_source(cell.source, f"{source.path}, cell {cell.get('id')}")
+        cell.source = _with_notes(stub, _take_stub(notebook.cells[: exercise.solution_at], exercise.function))
+        _unfold(cell)
+    cells = []
+    for index, cell in enumerate(notebook.cells):
+        cells.append(cell)
+        if with_solutions and index in folded:
+            cells.append(folded[index])
+    notebook.cells = cells
+    return _signed(notebook, "student")
+
+
+def instructor_notebook(source: Source) -> NotebookNode:
+    """The instructor's version: solved, solutions in sight, outputs kept, and the points of each exercise."""
+    notebook = deepcopy(source.notebook)
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            cell.source = SOLVED_NOTE.sub(INSTRUCTOR_NOTE, cell.source)
+    for exercise in reversed(source.exercises):  # from the back: the indices before stay right
+        _unfold(notebook.cells[exercise.solution_at])
+        points = f"{exercise.points:g} point{'s' * (exercise.points != 1)}"
+        note = new_markdown_cell(
+            f"**{points}** for `{exercise.function}` (grade id `{exercise.name}`). To see the mistakes that "
+            f"the check knows by name, open `checks.{exercise.check}`.",
+            id=f"points-{exercise.name}"[:64],
+        )
+        notebook.cells.insert(exercise.check_at + 1, note)
+    return _signed(notebook, "instructor")
+
+
+def exercise_table(sources: Sequence[Source]) -> str:
+    """All exercises as comma-separated values: for a gradebook or a term plan."""
+    text = io.StringIO()
+    rows = csv.writer(text, lineterminator="\n")
+    rows.writerow(["notebook", "exercise", "function", "difficulty", "minutes", "points"])
+    for source in sources:
+        begin = 0
+        for exercise in source.exercises:
+            cells = source.notebook.cells[begin : exercise.solution_at]
+            text_before = "\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
+            difficulty = re.findall(r"[●○]{3}", text_before)
+            minutes = re.findall(r"\*Time:\*\s*(?:about )?(\d+)", text_before)
+            level = difficulty[-1].count("●") if difficulty else ""
+            time = minutes[-1] if minutes else ""
+            points = f"{exercise.points:g}"
+            rows.writerow([source.path.stem, exercise.name, exercise.function, level, time, points])
+            begin = exercise.check_at + 1
+    return text.getvalue()
+
+
+def build_course(
+    paths: Sequence[Path],
+    student: Path,
+    instructor: Path,
+    nbgrader: Path | None = None,
+    with_solutions: bool = True,
+    force: bool = False,
+) -> list[Built]:
+    """Writes the student's and the instructor's notebooks, and a table of the exercises for the instructor.
+
+    Nothing is written if anything is wrong.
+
+    Args:
+        paths: the solved notebooks.
+        student: folder for the student's versions.
+        instructor: folder for the instructor's versions and `exercises.csv`.
+        nbgrader: an nbgrader course's folder; each notebook becomes the assignment `source/NAME/NAME.ipynb`.
+        with_solutions: folded solutions in the student's version.
+        force: overwrite notebooks that were edited since they were built.
+
+    Raises:
+        NotebookError: if a notebook is not put together well, or an edited one would be overwritten.
+    """
+    sources = read_course(paths)
+    solved = {path.resolve() for path in paths}
+    plan: list[tuple[Path, NotebookNode, int]] = []
+    for source in sources:
+        count = len(source.exercises)
+        plan.append((student / source.path.name, student_notebook(source, with_solutions), count))
+        plan.append((instructor / source.path.name, instructor_notebook(source), count))
+        if nbgrader is not None:
+            # nbgrader makes its own stubs from the markers, so it gets the solved notebook.
+            target = nbgrader / "source" / source.path.stem / source.path.name
+            plan.append((target, _signed(deepcopy(source.notebook), "nbgrader"), count))
+
+    targets = [path.resolve() for path, _, _ in plan]
+    if len(set(targets)) < len(targets) or solved & set(targets):
+        raise NotebookError(
+            f"{student} and {instructor} must be two folders, and neither that of the solved notebooks; "
+            "choose others with --out and --instructor"
+        )
+    if not force:
+        for path, _, _ in plan:
+            _refuse_edited(path)
+    for path, notebook, _ in plan:
+        nbformat.validate(notebook)
+        with write_atomically(path) as file:
+            file.write((nbformat.writes(notebook) + "\n").encode())
+    with write_atomically(instructor / "exercises.csv") as file:
+        file.write(exercise_table(sources).encode())
+    return [Built(path, count) for path, _, count in plan]
+
+
+def _take_stub(cells: Sequence[NotebookNode], function: str) -> str:
+    """Takes the stub out of the text, as it stands in the cell now; what its comments say goes along."""
+    block = re.compile(
+        rf"^```python\ndef {function}\([^`]*?:\n(?P<notes>(?: +#[^\n]*\n)*)"
+        r" +raise NotImplementedError[^\n]*\n```\n+",
+        flags=re.MULTILINE,
+    )
+    for cell in reversed(cells):
+        found = block.search(cell.source) if cell.cell_type == "markdown" else None
+        if found:
+            cell.source = cell.source.replace(found[0], "")
+            return found["notes"]
+    return ""
+
+
+def _with_notes(stub: str, notes: str) -> str:
+    """Puts comments before the line that says what is to be written."""
+    if stub.count("raise NotImplementedError") != 1:
+        return stub
+    return re.sub(r"^(?= +raise NotImplementedError)", lambda _: notes, stub, flags=re.MULTILINE)
+
+
+def _folded_solution(name: str, source: str) -> NotebookNode:
+    text = (
+        "<details><summary>Solution, for afterwards</summary>\n\n"
+        f"```python\n{solution_source(source)}\n```\n\n</details>"
+    )
+    return new_markdown_cell(text, id=f"folded-{name}"[:64])
+
+
+def _unfold(cell: NotebookNode) -> None:
+    """Shows a cell that is folded in the committed notebook."""
+    cell.metadata.pop("jupyter", None)
+    cell.metadata["tags"] = [tag for tag in cell.metadata.get("tags", []) if tag != "hide-input"]
+
+
+def _signed(notebook: NotebookNode, version: str) -> NotebookNode:
+    notebook.metadata[OURS] = {"version": version, "sources": _digest(notebook)}
+    return notebook
+
+
+def _digest(notebook: NotebookNode) -> str:
+    """Of the cells' sources only: running a notebook, or opening and saving it, is no edit."""
+    text = "\0".join(f"{cell.cell_type}\0{cell.source}" for cell in notebook.cells)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _refuse_edited(path: Path) -> None:
+    if not path.exists():
+        return
+    try:
+        notebook = read_notebook(path)
+        untouched = notebook.metadata.get(OURS, {}).get("sources") == _digest(notebook)
+    except NotebookError:
+        untouched = False
+    if not untouched:
+        raise NotebookError(
+            f"{path} was edited since it was built, and building would lose that; build into another folder "
+            "with --out, or overwrite it with --force"
+        )
