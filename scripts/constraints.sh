@@ -7,7 +7,7 @@ cd "$(dirname "$0")/.."
 new=constraints.txt.partial
 trap 'rm -f "$new" "$new.2"' EXIT
 cp constraints.txt "$new"
-.venv/bin/uv pip compile --quiet --universal --python-version 3.10 --extra dev --no-header --no-annotate \
+.venv/bin/uv pip compile --quiet --universal --python-version 3.10 --all-extras --no-header --no-annotate \
     --output-file "$new" "$@" pyproject.toml
 {
     echo "# The exact versions that are tested together; solved by scripts/constraints.sh from pyproject.toml."
