@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ddpm_edu.course.diagnosis import Arguments, Function, Mistake, check_function
+from ddpm_edu.course.diagnosis import Function, Mistake, check_function
 
 
 def _cases(B: int, T: int, D: int, seed: int) -> tuple[Tensor, Tensor, torch.Generator]:
