@@ -1,18 +1,70 @@
-"""`ddpm-edu data …`: a look into a file of demonstrations."""
+"""`ddpm-edu data …`: fetch published demonstrations, add images to them, and look into a file."""
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import tyro
 
+from ddpm_edu.data.download import REVISION, Content, DemonstrationType
 
-def inspect(path: tyro.conf.Positional[Path]) -> None:
-    """Say what a robomimic HDF5 file holds: tasks, lengths, masks, keys and their ranges.
+
+def inspect(path: tyro.conf.Positional[Path], contact_sheet: Path | None = None) -> None:
+    """Say what a robomimic HDF5 file holds, how it differs from the task, and draw a contact sheet.
 
     Args:
         path: the file.
+        contact_sheet: a PNG to draw: pictures of some demonstrations, or the hand's paths where the file
+            has no images.
     """
+    from ddpm_edu.data.comparison import differences
     from ddpm_edu.data.inspection import inspect as inspect_file
 
     print(inspect_file(path))
+    found = differences(path)
+    if found:
+        print("\ncompared with the task's own demonstrations")
+        print("\n".join(f"  {difference}" for difference in found))
+    if contact_sheet is not None:
+        from ddpm_edu.viz.contact_sheet import contact_sheet as draw
+
+        draw(path, contact_sheet)
+        print(f"\ncontact sheet   {contact_sheet}")
+
+
+def download(
+    task: tyro.conf.Positional[str],
+    type: DemonstrationType = "ph",
+    content: Content = "low_dim",
+    out: Path | None = None,
+    revision: str = REVISION,
+) -> int | None:
+    """Fetch robomimic's published demonstrations from the Hugging Face hub.
+
+    Stopped at any moment, the same command goes on from there. The file appears only when it is whole and its
+    checksum right. The environment variable HF_ENDPOINT chooses another hub.
+
+    Args:
+        task: can or square.
+        type: ph, 200 demonstrations of one practised operator; or mh, 300 of six.
+        content: low_dim, or raw for states and actions alone.
+        out: the file to make; by default in runs/demonstrations/.
+        revision: commit or branch of the repository on the hub.
+    """
+    from ddpm_edu.data.comparison import differences
+    from ddpm_edu.data.download import download as fetch
+
+    try:
+        done = fetch(task, type, content, out, revision)
+    except KeyboardInterrupt:
+        print("\ninterrupted; what has arrived is kept, the same command goes on from there", file=sys.stderr)
+        return 130
+    if done.resumed == done.size:
+        how = "was there already"
+    else:
+        how = f"fetched, {done.resumed / 2**20:.1f} MiB of it earlier" if done.resumed else "fetched"
+    print(f"{done.path}: {how}; {done.size / 2**20:.1f} MiB, SHA-256 {done.sha256} as the hub says")
+    for difference in differences(done.path):
+        print(f"  {difference}")
+    return None

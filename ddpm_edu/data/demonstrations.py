@@ -11,6 +11,7 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from ddpm_edu.data.hdf5 import get_member, open_hdf5, place, read_into
+from ddpm_edu.data.object_layout import object_order, to_world_first
 from ddpm_edu.data.validation import (
     check_actions,
     check_environment,
@@ -62,6 +63,9 @@ class Demonstrations:
         max_demonstrations: int | None = None,
     ) -> Demonstrations:
         """Reads and checks a robomimic HDF5 file: our own, or robomimic's published ones.
+
+        The numbers of `object` come in the task's order, whichever the file has (see
+        `ddpm_edu.data.object_layout`).
 
         Args:
             path: the file.
@@ -119,6 +123,10 @@ class Demonstrations:
                     read_into(group["obs"][key.name], obs[key.name][rows])
                     if key.type == "low_dim":
                         check_observations(f"{where}/obs/{key.name}", obs[key.name][rows], key)
+                if "object" in obs:
+                    hand = obs["robot0_eef_pos"][rows], obs["robot0_eef_quat"][rows]
+                    if object_order(obs["object"][rows], *hand) == "hand first":
+                        obs["object"][rows] = to_world_first(obs["object"][rows], *hand)
         for key in keys:
             if key.type == "rgb":
                 obs[key.name] = np.moveaxis(obs[key.name], -1, 1)  # (N, 3, H, W), a view

@@ -12,6 +12,7 @@ from typing import Any
 import h5py
 import numpy as np
 
+from ddpm_edu.data.environment import misfit, recorded_environment
 from ddpm_edu.data.hdf5 import READ_ERRORS, first_line, get_member, place
 from ddpm_edu.errors import DatasetError
 from ddpm_edu.tasks import ObservationKey, Task
@@ -54,13 +55,16 @@ def env_args(data: h5py.Group) -> dict[str, Any]:
 
 
 def check_environment(data: h5py.Group, task: Task) -> None:
-    """Refuses demonstrations of another task."""
-    name = env_args(data)["env_name"]
-    if name != task.environment_name:
+    """Refuses demonstrations of another task, and those whose actions mean something else."""
+    recorded = recorded_environment(env_args(data))
+    if recorded.name != task.environment_name:
         raise DatasetError(
-            f"{data.file.filename} holds demonstrations of {name}; the task {task.name!r} needs "
+            f"{data.file.filename} holds demonstrations of {recorded.name}; the task {task.name!r} needs "
             f"{task.environment_name}: choose the other task, or another file"
         )
+    reason = misfit(recorded, task)
+    if reason is not None:
+        raise DatasetError(f"{data.file.filename} {reason}: use a file that was recorded like the task")
 
 
 def demonstration_names(data: h5py.Group) -> list[str]:

@@ -1,0 +1,163 @@
+"""What sets a file apart from what the task's own demonstrations are like: each difference in one line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import h5py
+import numpy as np
+
+from ddpm_edu.data.environment import RecordedEnvironment, misfit, recorded_environment
+from ddpm_edu.data.hdf5 import READ_ERRORS, get_member, open_hdf5
+from ddpm_edu.data.object_layout import object_order
+from ddpm_edu.data.validation import data_group, demonstration_names, env_args
+from ddpm_edu.errors import DatasetError
+from ddpm_edu.tasks import TASKS, Task
+
+Kind = Literal["refused", "understood", "harmless"]
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One difference between a file and the task.
+
+    Attributes:
+        kind: "refused" by `Demonstrations.read`; "understood", that is brought to the task's way; or
+            "harmless".
+        text: what differs, and what becomes of it.
+    """
+
+    kind: Kind
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.kind:10}  {self.text}"
+
+
+def differences(path: str | Path, task: Task | None = None) -> tuple[Difference, ...]:
+    """All differences, looked for in the description of the environment and in the first demonstration.
+
+    Args:
+        path: the file.
+        task: what to compare with; by default the task whose environment the file names.
+
+    Raises:
+        DatasetError: if the file cannot be read at all.
+    """
+    with open_hdf5(Path(path), "name a robomimic HDF5 file, such as those in data/") as file:
+        data = data_group(file)
+        recorded = recorded_environment(env_args(data))
+        if task is None:
+            task = next((task for task in TASKS.values() if task.environment_name == recorded.name), None)
+        if task is None or task.environment_name != recorded.name:
+            wanted = " or ".join(t.environment_name for t in (TASKS.values() if task is None else [task]))
+            return (Difference("refused", f"demonstrations of {recorded.name}, not of {wanted}"),)
+        names = demonstration_names(data)
+        first = get_member(data, names[0], h5py.Group, "a demonstration is a group")
+        lengths = [_length(data, name) for name in names]
+        found = [*_of_environment(recorded, task), *_of_lengths(lengths, task), *_of_keys(first, task)]
+    return tuple(
+        sorted(found, key=lambda difference: ("refused", "understood", "harmless").index(difference.kind))
+    )
+
+
+def _of_environment(recorded: RecordedEnvironment, task: Task) -> Iterator[Difference]:
+    reason = misfit(recorded, task)
+    if reason is not None:
+        yield Difference("refused", reason)
+    version = (recorded.version or "").split(".")
+    if recorded.version is None:
+        yield Difference("harmless", "it does not say which version of robosuite recorded it")
+    elif version[:2] != ["1", "5"]:
+        yield Difference(
+            "harmless",
+            f"robosuite {recorded.version} recorded it, 1.5 runs here: another contact physics, and its "
+            "simulator states and models cannot be replayed or rendered",
+        )
+    if recorded.flat:
+        yield Difference(
+            "understood", "the controller is written as before robosuite 1.5, without body_parts"
+        )
+    if recorded.frame == "world":
+        yield Difference(
+            "understood", "actions stand in the world's frame, the task's in the robot's base: here the same"
+        )
+
+
+def _of_lengths(lengths: list[int | None], task: Task) -> Iterator[Difference]:
+    long = [length for length in lengths if length is not None and length > task.max_steps]
+    if long:
+        yield Difference(
+            "harmless",
+            f"{len(long)} of {len(lengths)} demonstrations are longer than the {task.max_steps} steps of an "
+            f"episode, up to {max(long)}",
+        )
+
+
+def _of_keys(demonstration: h5py.Group, task: Task) -> Iterator[Difference]:
+    obs = demonstration.get("obs") if "obs" in demonstration else None
+    if not isinstance(obs, h5py.Group):
+        yield Difference(
+            "refused",
+            "it holds states and actions alone, no observations: add them with ddpm-edu data render",
+        )
+        return
+    known = {key.name for key in (*task.low_dim, *task.image)}
+    missing = {
+        mode: [key.name for key in task.observation(mode) if key.name not in obs]
+        for mode in ("low_dim", "image")
+    }
+    for mode, keys in missing.items():
+        if keys:
+            advice = ": ddpm-edu data render adds them" if mode == "image" else ""
+            yield Difference("refused", f"by {mode} policies, for want of {', '.join(keys)}{advice}")
+    more = sorted(set(obs) - known)
+    if more:
+        yield Difference("harmless", f"more observations than the task has, not read: {', '.join(more)}")
+    beside = sorted(set(demonstration) - {"actions", "states", "rewards", "dones", "obs"})
+    if beside:
+        yield Difference("harmless", f"beside the observations, not read: {', '.join(beside)}")
+    try:
+        wide = sorted(
+            name
+            for name in known & set(obs)
+            if isinstance(obs[name], h5py.Dataset) and obs[name].dtype == np.float64
+        )
+        if wide:
+            yield Difference("understood", f"float64 where the task has float32: {', '.join(wide)}")
+        if not missing["low_dim"]:
+            yield from _of_object(obs)
+        rewards = demonstration.get("rewards")
+        if isinstance(rewards, h5py.Dataset) and (count := int(np.count_nonzero(rewards[:]))) > 1:
+            yield Difference(
+                "harmless", f"it goes on after the success: {count} rewarded steps in the first demonstration"
+            )
+    except (*READ_ERRORS, TypeError):  # what is damaged is named by who reads it in earnest
+        return
+
+
+def _of_object(obs: h5py.Group) -> Iterator[Difference]:
+    values = [obs[name][:] for name in ("object", "robot0_eef_pos", "robot0_eef_quat")]
+    if any(value.shape[1:] != shape for value, shape in zip(values, ((14,), (3,), (4,)), strict=True)):
+        return
+    order = object_order(*values)
+    if order == "hand first":
+        yield Difference(
+            "understood",
+            "object is in the order of robosuite 1.5, seen from the hand first and one step late: reordered, "
+            "the part seen from the hand computed anew",
+        )
+    elif order == "unknown":
+        yield Difference(
+            "harmless", "object is in no known order: a policy of it may not act in the simulator"
+        )
+
+
+def _length(data: h5py.Group, name: str) -> int | None:
+    try:
+        return int(get_member(data, name, h5py.Group, "a demonstration is a group").attrs["num_samples"])
+    except (*READ_ERRORS, TypeError, DatasetError):
+        return None
