@@ -94,7 +94,7 @@ def plot_by_level(
 
     Args:
         curves: {name: (K,)}.
-        labels_at: {name: k at which the name is written on its line}.
+        labels_at: {name: k at which the name is written on its line; below it if negative}.
         ylabel: what the number is.
         text: what the figure says.
         log: in decades.

@@ -1,5 +1,7 @@
 """The checks of the exercises: `checks.forward_process(your_function)` says "correct" or what is wrong."""
 
+from ddpm_edu.course.checks.condition import condition
+from ddpm_edu.course.checks.inpainting import inpaint, training_input
 from ddpm_edu.course.checks.masked_loss import masked_loss, padded_loss
 from ddpm_edu.course.checks.noising import alpha_bar, forward_process
 from ddpm_edu.course.checks.noising_chain import forward_chain
@@ -8,13 +10,16 @@ from ddpm_edu.course.checks.windows import count_windows, executed_actions, wind
 
 __all__ = [
     "alpha_bar",
+    "condition",
     "count_windows",
     "executed_actions",
     "forward_chain",
     "forward_process",
+    "inpaint",
     "masked_loss",
     "padded_loss",
     "sample_from_epsilon",
+    "training_input",
     "v_target",
     "window_rows",
 ]
