@@ -36,8 +36,10 @@ COMMANDS: dict[str, Command] = {
     "import": Command("ddpm_edu.commands.import_reference", "import_reference", "Import reference weights."),
     "collect": Command("ddpm_edu.commands.collect", "collect", "Let a scripted expert make demonstrations."),
     "data download": Command("ddpm_edu.commands.data", "download", "Fetch robomimic's own demonstrations."),
+    "data render": Command("ddpm_edu.commands.data", "render", "Add both cameras' pictures to a file."),
     "data inspect": Command("ddpm_edu.commands.data", "inspect", "Say what a file of demonstrations holds."),
     "course build": Command("ddpm_edu.commands.course", "build", "Make the student's notebooks."),
+    "results card": Command("ddpm_edu.commands.results", "card", "Keep what a run reached as a result card."),
     "doctor": Command("ddpm_edu.doctor", "doctor", "Check this machine; say how to mend what is missing."),
 }
 

@@ -68,3 +68,32 @@ def download(
     for difference in differences(done.path):
         print(f"  {difference}")
     return None
+
+
+def render(
+    path: tyro.conf.Positional[Path],
+    out: Path,
+    n: int | None = None,
+    workers: int | None = None,
+    overwrite: bool = False,
+) -> int | None:
+    """Replay a file's simulator states into both cameras: makes a file that image policies can train on.
+
+    Stopped at any moment, the same command goes on from there. Also completes files of states alone.
+
+    Args:
+        path: a robomimic HDF5 file with simulator states, such as `ddpm-edu data download` fetches.
+        out: the file to make.
+        n: only the first so many demonstrations.
+        workers: processes; by default one for each core.
+        overwrite: replace a file that was made otherwise.
+    """
+    from ddpm_edu.simulation.render import default_workers
+    from ddpm_edu.simulation.render import render as replay
+
+    try:
+        print(replay(path, out, n, workers or default_workers(n), overwrite))
+    except KeyboardInterrupt:
+        print("\ninterrupted; what is finished is kept, the same command goes on from there", file=sys.stderr)
+        return 130
+    return None

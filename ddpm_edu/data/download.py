@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import hashlib
 import os
 import re
 from collections.abc import Iterator
@@ -22,6 +21,7 @@ from pathlib import Path
 from typing import BinaryIO, Literal
 
 from ddpm_edu.errors import ConfigError, DatasetError
+from ddpm_edu.files import sha256
 from ddpm_edu.tasks import Task, get_task
 
 REPOSITORY = "robomimic/robomimic_datasets"
@@ -101,7 +101,7 @@ def download(
             "name a Hugging Face hub, or unset it"
         )
     if out.exists():
-        if out.is_file() and out.stat().st_size == size and _sha256(out) == wanted:
+        if out.is_file() and out.stat().st_size == size and sha256(out) == wanted:
             return Download(out, size, wanted, resumed=size)
         raise ConfigError(f"{out} exists and is not the hub's {name}; give another name, or remove it")
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -132,7 +132,7 @@ def _fetch(url: str, file: BinaryIO, size: int, wanted: str) -> int:
             # It asks for the rest, draws the progress bar, and asks again where the line breaks.
             http_get(url, file, resume_size=resumed, expected_size=size)
         file.flush()
-        found = _sha256(Path(file.name))
+        found = sha256(Path(file.name))
         if found == wanted:
             return resumed
         file.seek(0)
@@ -169,14 +169,6 @@ def _sole_writer(partial: Path) -> Iterator[BinaryIO]:
                 f"{partial} is being written by another download; wait until it is done"
             ) from None
         yield file
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 @contextlib.contextmanager

@@ -11,7 +11,7 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from ddpm_edu.data.hdf5 import READ_ERRORS, first_line, get_member, open_hdf5, place, read_into
-from ddpm_edu.data.validation import data_group, demonstration_names, env_args, filter_keys
+from ddpm_edu.data.validation import check_memory, data_group, demonstration_names, env_args, filter_keys
 from ddpm_edu.errors import DatasetError
 
 MAX_DEPTH = 8
@@ -27,6 +27,8 @@ class KeySummary:
         dtype: as stored in the file.
         minimum: smallest value of all demonstrations; NaN where one is NaN.
         maximum: largest value.
+        mean: of all values of all demonstrations.
+        deviation: standard deviation of all values.
     """
 
     name: str
@@ -34,6 +36,8 @@ class KeySummary:
     dtype: str
     minimum: float
     maximum: float
+    mean: float
+    deviation: float
 
 
 @dataclass(frozen=True)
@@ -81,10 +85,11 @@ class DatasetSummary:
             "",
         ]
         width = max(len("key"), *(len(key.name) for key in self.keys))
-        lines.append(f"{'key':{width}}  {'shape':14}  {'dtype':8}  {'minimum':>10}  {'maximum':>10}")
+        columns = ("minimum", "maximum", "mean", "deviation")
+        lines.append(f"{'key':{width}}  {'shape':14}  {'dtype':8}" + "".join(f"  {c:>10}" for c in columns))
         for key in self.keys:
-            described = f"{key.name:{width}}  {key.shape!s:14}  {key.dtype:8}"
-            lines.append(f"{described}  {key.minimum:10.4g}  {key.maximum:10.4g}")
+            numbers = "".join(f"  {getattr(key, column):10.4g}" for column in columns)
+            lines.append(f"{key.name:{width}}  {key.shape!s:14}  {key.dtype:8}{numbers}")
         return "\n".join(lines)
 
 
@@ -103,7 +108,7 @@ def inspect(path: str | Path) -> DatasetSummary:
         environment = env_args(data)
         names = demonstration_names(data)
         layout: dict[str, tuple[tuple[int, ...], str]] = {}
-        ranges: dict[str, tuple[float, float]] = {}
+        numbers: dict[str, _Numbers] = {}
         lengths, attributes = [], {}
         for name in tqdm(names, desc=f"reading {path.name}", unit="demo", delay=5, leave=False):
             group = get_member(data, name, h5py.Group, "a demonstration is a group")
@@ -117,7 +122,7 @@ def inspect(path: str | Path) -> DatasetSummary:
             _check_same_layout(path, name, datasets, layout)
             lengths.append(len(datasets["actions"]))
             for key, dataset in datasets.items():
-                ranges[key] = _wider(ranges.get(key), dataset)
+                numbers.setdefault(key, _Numbers()).add(dataset)
         masks = {
             key: int(np.prod(get_member(file["mask"], key, h5py.Dataset, "a mask is a list of names").shape))
             for key in filter_keys(file)
@@ -129,7 +134,7 @@ def inspect(path: str | Path) -> DatasetSummary:
         env_version=str(environment.get("env_version", "unknown")),
         names=tuple(names),
         lengths=tuple(lengths),
-        keys=tuple(KeySummary(key, *layout[key], *ranges[key]) for key in sorted(layout)),
+        keys=tuple(KeySummary(key, *layout[key], *numbers[key].summary()) for key in sorted(layout)),
         masks=masks,
         attributes=attributes,
     )
@@ -169,13 +174,36 @@ def _check_same_layout(
             )
 
 
-def _wider(known: tuple[float, float] | None, dataset: h5py.Dataset) -> tuple[float, float]:
-    values = np.empty(dataset.shape, dataset.dtype)
-    read_into(dataset, values)
-    if values.size == 0:
-        return known or (float("nan"), float("nan"))
-    low, high = float(values.min()), float(values.max())
-    if known is None:
-        return low, high
-    # np.minimum keeps a NaN, where min() may drop it
-    return float(np.minimum(known[0], low)), float(np.maximum(known[1], high))
+class _Numbers:
+    """Range, mean and deviation of a key, gathered demonstration by demonstration."""
+
+    def __init__(self) -> None:
+        self._low, self._high = float("inf"), float("-inf")
+        self._count, self._mean, self._squares = 0, 0.0, 0.0
+
+    def add(self, dataset: h5py.Dataset) -> None:
+        """Takes in the values of one demonstration."""
+        where = f"{dataset.file.filename}: {place(dataset)}"
+        check_memory(dataset.file.filename, dataset.size * dataset.dtype.itemsize, where)
+        values = np.empty(dataset.shape, dataset.dtype)
+        read_into(dataset, values)
+        if values.size == 0:
+            return
+        # np.minimum keeps a NaN, where min() may drop it
+        self._low = float(np.minimum(self._low, float(values.min())))
+        self._high = float(np.maximum(self._high, float(values.max())))
+        # Sums of all values lose digits; the parts' own means and squares are merged (Chan et al. 1979)
+        count, total = values.size, self._count + values.size
+        with np.errstate(invalid="ignore", over="ignore"):
+            mean = float(values.mean(dtype=np.float64))
+            squares = float(values.var(dtype=np.float64)) * count
+        shift = mean - self._mean
+        self._mean += shift * count / total
+        self._squares += squares + shift * shift * self._count * count / total
+        self._count = total
+
+    def summary(self) -> tuple[float, float, float, float]:
+        """Minimum, maximum, mean and standard deviation; NaN where there is no value."""
+        if not self._count:
+            return (float("nan"),) * 4
+        return self._low, self._high, self._mean, float(np.sqrt(self._squares / self._count))

@@ -172,13 +172,20 @@ def check_layout(demonstration: h5py.Group, keys: Sequence[ObservationKey], acti
     return length
 
 
-def check_memory(path: Path, size: int) -> None:
-    """Refuses what cannot fit into this machine's memory, before anything is read."""
+def check_memory(path: Path | str, size: int, where: str | None = None) -> None:
+    """Refuses what cannot fit into this machine's memory, before anything is read.
+
+    Args:
+        path: the file.
+        size: bytes that reading would take.
+        where: what is read, if not the whole file.
+    """
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     if size > memory:
         raise DatasetError(
-            f"{path} needs {size / 2**30:.1f} GiB of memory and this machine has {memory / 2**30:.1f} GiB; "
-            "use fewer demonstrations (max_demonstrations), or low-dim observations"
+            f"{where or path} needs {size / 2**30:.1f} GiB of memory and this machine has "
+            f"{memory / 2**30:.1f} GiB; use fewer demonstrations (max_demonstrations), or low-dim "
+            "observations"
         )
 
 

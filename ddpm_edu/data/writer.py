@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -54,6 +54,7 @@ class DemonstrationWriter:
         valid_fraction: share of the demonstrations that `mask/valid` names; at least one of each mask.
         seed: which demonstrations `mask/valid` names.
         attributes: further attributes of `data`, such as the command that made the file.
+        masks: {filter key: names of demonstrations} to write instead of drawing train and valid.
 
     Use it as a context manager: an error inside removes what was written.
     """
@@ -65,11 +66,13 @@ class DemonstrationWriter:
         valid_fraction: float = 0.1,
         seed: int = 0,
         attributes: Mapping[str, Any] | None = None,
+        masks: Mapping[str, Sequence[str]] | None = None,
     ) -> None:
         self.path = Path(path)
         self._partial = self.path.with_name(self.path.name + ".partial")
         self._valid_fraction = valid_fraction
         self._seed = seed
+        self._masks = masks
         self._number = self._total = 0
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self._file = h5py.File(self._partial, "w", libver=("v110", "v110"))
@@ -91,9 +94,9 @@ class DemonstrationWriter:
                 self._file.close()
             self._partial.unlink(missing_ok=True)  # gone already, if all went well
 
-    def add(self, demonstration: Demonstration) -> None:
-        """Writes the next demonstration, as `demo_0`, `demo_1`, …"""
-        group = self._data.create_group(f"demo_{self._number}")
+    def add(self, demonstration: Demonstration, name: str | None = None) -> None:
+        """Writes the next demonstration, as `demo_0`, `demo_1`, …, unless it is given a name."""
+        group = self._data.create_group(name or f"demo_{self._number}")
         length = len(demonstration.actions)
         group.attrs["num_samples"] = length
         group.attrs["model_file"] = demonstration.model_xml
@@ -113,16 +116,21 @@ class DemonstrationWriter:
     def close(self) -> None:
         """Completes the file, brings it to the disk, and puts it in its place."""
         self._data.attrs["total"] = self._total
-        valid = valid_demonstrations(self._number, self._valid_fraction, self._seed)
         mask = self._file.create_group("mask")
-        for name, wanted in (("train", False), ("valid", True)):
-            members = [f"demo_{i}" for i in range(self._number) if (i in valid) == wanted]
+        for name, members in (self._drawn_masks() if self._masks is None else self._masks).items():
             mask[name] = np.array(members, dtype="S")
         self._file.flush()
         self._file.close()
         with self._partial.open("rb") as file:
             os.fsync(file.fileno())
         self._partial.replace(self.path)
+
+    def _drawn_masks(self) -> dict[str, list[str]]:
+        valid = valid_demonstrations(self._number, self._valid_fraction, self._seed)
+        return {
+            name: [f"demo_{i}" for i in range(self._number) if (i in valid) == wanted]
+            for name, wanted in (("train", False), ("valid", True))
+        }
 
 
 def valid_demonstrations(number: int, fraction: float, seed: int) -> set[int]:

@@ -9,14 +9,11 @@ collection that is stopped at any moment goes on where it was when the same comm
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import errno
 import json
 import multiprocessing
 import os
 import shutil
-import signal
-import zipfile
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -24,14 +21,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from tqdm.auto import tqdm
 
-from ddpm_edu.data.writer import Demonstration, DemonstrationWriter
+from ddpm_edu.data.writer import DemonstrationWriter
 from ddpm_edu.errors import ConfigError, SimulatorError
 from ddpm_edu.files import write_atomically
 from ddpm_edu.simulation.env import ManipulationEnv, make_env
 from ddpm_edu.simulation.episodes import Disturbance, record_episode
+from ddpm_edu.simulation.kept import follow_parent, load_demonstration, save_demonstration
 from ddpm_edu.tasks import ObservationMode, Task, get_task
 
 # Changes when the same settings would give other demonstrations, so that no old attempt is mixed in.
@@ -125,7 +122,7 @@ def collect(
     folder = out.with_name(out.name + ".attempts")
     try:
         kept = _prepare(folder, settings)
-        with _naming_full_disk(out):
+        with naming_full_disk(out):
             _attempt_until(kept, n, task, observation, disturbance, folder, seed, workers, progress)
             chosen = _first_successes(kept, n)
             _assemble(out, task, observation, settings, folder, kept, chosen)
@@ -160,44 +157,11 @@ def _prepare(folder: Path, settings: dict[str, Any]) -> dict[int, bool]:
 def _run_attempt(env: ManipulationEnv, number: int, seed: int, disturbance: Disturbance | None, folder: Path):
     demonstration, success = record_episode(env, seed * _SEEDS_PER_COLLECTION + number, disturbance)
     if success:
-        with (
-            write_atomically(folder / f"attempt_{number}.zip") as file,
-            zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive,
-        ):
-            _save(archive, demonstration)
+        save_demonstration(folder / f"attempt_{number}.zip", demonstration)
     else:
         with write_atomically(folder / f"attempt_{number}.failed"):
             pass
     return number, success
-
-
-def _save(archive: zipfile.ZipFile, demonstration: Demonstration) -> None:
-    arrays = {f"obs/{key}": value for key, value in demonstration.obs.items()}
-    arrays |= {name: getattr(demonstration, name) for name in ("actions", "states", "rewards")}
-    for name, value in arrays.items():
-        with archive.open(f"{name}.npy", "w") as file:
-            np.lib.format.write_array(file, np.ascontiguousarray(value), allow_pickle=False)
-    archive.writestr("model.xml", demonstration.model_xml)
-    archive.writestr("attributes.json", json.dumps(demonstration.attributes))
-
-
-def _load(path: Path) -> Demonstration:
-    with zipfile.ZipFile(path) as archive:
-        arrays = {}
-        for name in archive.namelist():
-            if name.endswith(".npy"):
-                with archive.open(name) as file:
-                    arrays[name.removesuffix(".npy")] = np.lib.format.read_array(file, allow_pickle=False)
-        return Demonstration(
-            obs={
-                name.removeprefix("obs/"): value for name, value in arrays.items() if name.startswith("obs/")
-            },
-            actions=arrays["actions"],
-            states=arrays["states"],
-            rewards=arrays["rewards"],
-            model_xml=archive.read("model.xml").decode(),
-            attributes=json.loads(archive.read("attributes.json")),
-        )
 
 
 # ---------------------------------------------------------------------- running attempts
@@ -291,10 +255,7 @@ def _start_worker(
 
 
 def _start_pool_worker(*arguments: Any) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
-    with contextlib.suppress(OSError, AttributeError):
-        # A killed parent cannot stop its workers: ask the kernel to (prctl PR_SET_PDEATHSIG, Linux only).
-        ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+    follow_parent()
     _start_worker(*arguments)
 
 
@@ -332,7 +293,7 @@ def _assemble(
     }
     with DemonstrationWriter(out, env_args, seed=settings["seed"], attributes=attributes) as writer:
         for number in chosen:
-            writer.add(_load(folder / f"attempt_{number}.zip"))
+            writer.add(load_demonstration(folder / f"attempt_{number}.zip"))
 
 
 def _finished(out: Path) -> dict[str, Any] | None:
@@ -357,14 +318,15 @@ def _summary(out: Path) -> Collection:
 
 
 @contextlib.contextmanager
-def _naming_full_disk(out: Path) -> Iterator[None]:
+def naming_full_disk(out: Path, work: str = "collecting") -> Iterator[None]:
+    """Says in one line that the disk is full, however deep the library that met it."""
     try:
         yield
     except (OSError, RuntimeError) as error:  # h5py raises RuntimeError, with the system's text in it
         full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT)
         if full or any(os.strerror(code) in str(error) for code in (errno.ENOSPC, errno.EDQUOT)):
             raise SimulatorError(
-                f"the disk is full while collecting {out}; what is finished is kept: free some space and run "
+                f"the disk is full while {work} {out}; what is finished is kept: free some space and run "
                 "the same command again"
             ) from error
         raise

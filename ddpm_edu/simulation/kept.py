@@ -1,0 +1,61 @@
+"""One demonstration as a file of its own, and worker processes that do not outlive what started them.
+
+Collecting and rendering keep each finished demonstration at once, so that a stop costs what was begun only.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import json
+import signal
+import zipfile
+from pathlib import Path
+
+import numpy as np
+
+from ddpm_edu.data.writer import Demonstration
+from ddpm_edu.files import write_atomically
+
+
+def save_demonstration(path: Path, demonstration: Demonstration) -> None:
+    """Writes a demonstration as a zip of arrays and texts, whole or not at all."""
+    arrays = {f"obs/{key}": value for key, value in demonstration.obs.items()}
+    arrays |= {name: getattr(demonstration, name) for name in ("actions", "states", "rewards")}
+    with (
+        write_atomically(path) as file,
+        zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive,
+    ):
+        for name, value in arrays.items():
+            with archive.open(f"{name}.npy", "w") as member:
+                np.lib.format.write_array(member, np.ascontiguousarray(value), allow_pickle=False)
+        archive.writestr("model.xml", demonstration.model_xml)
+        archive.writestr("attributes.json", json.dumps(demonstration.attributes))
+
+
+def load_demonstration(path: Path) -> Demonstration:
+    """Reads what `save_demonstration` wrote."""
+    with zipfile.ZipFile(path) as archive:
+        arrays = {}
+        for name in archive.namelist():
+            if name.endswith(".npy"):
+                with archive.open(name) as file:
+                    arrays[name.removesuffix(".npy")] = np.lib.format.read_array(file, allow_pickle=False)
+        return Demonstration(
+            obs={
+                name.removeprefix("obs/"): value for name, value in arrays.items() if name.startswith("obs/")
+            },
+            actions=arrays["actions"],
+            states=arrays["states"],
+            rewards=arrays["rewards"],
+            model_xml=archive.read("model.xml").decode(),
+            attributes=json.loads(archive.read("attributes.json")),
+        )
+
+
+def follow_parent() -> None:
+    """Called first in a worker process: Ctrl-C is the parent's to handle, and its death ends the worker."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with contextlib.suppress(OSError, AttributeError):
+        # A killed parent cannot stop its workers: ask the kernel to (prctl PR_SET_PDEATHSIG, Linux only).
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)
