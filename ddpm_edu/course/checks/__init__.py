@@ -1,24 +1,34 @@
 """The checks of the exercises: `checks.forward_process(your_function)` says "correct" or what is wrong."""
 
+from ddpm_edu.course.checks.attention import attention, causal_mask, memory_mask
 from ddpm_edu.course.checks.condition import condition
+from ddpm_edu.course.checks.film import film, residual_block
 from ddpm_edu.course.checks.inpainting import inpaint, training_input
 from ddpm_edu.course.checks.masked_loss import masked_loss, padded_loss
 from ddpm_edu.course.checks.noising import alpha_bar, forward_process
 from ddpm_edu.course.checks.noising_chain import forward_chain
 from ddpm_edu.course.checks.targets import sample_from_epsilon, v_target
+from ddpm_edu.course.checks.unet import fitting_horizon, sinusoidal_embedding
 from ddpm_edu.course.checks.windows import count_windows, executed_actions, window_rows
 
 __all__ = [
     "alpha_bar",
+    "attention",
+    "causal_mask",
     "condition",
     "count_windows",
     "executed_actions",
+    "film",
+    "fitting_horizon",
     "forward_chain",
     "forward_process",
     "inpaint",
     "masked_loss",
+    "memory_mask",
     "padded_loss",
+    "residual_block",
     "sample_from_epsilon",
+    "sinusoidal_embedding",
     "training_input",
     "v_target",
     "window_rows",
