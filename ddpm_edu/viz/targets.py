@@ -107,9 +107,9 @@ def plot_by_level(
         for name, values in curves.items():
             line = styles[name]
             axes.plot(np.asarray(values), color=line.color, linestyle=line.linestyle, linewidth=2.2)
-            k = labels_at[name]
+            k, rise = abs(labels_at[name]), 7 if labels_at[name] > 0 else -16
             axes.annotate(
-                name, (k, np.asarray(values)[k]), xytext=(4, 7), textcoords="offset points",
+                name, (k, np.asarray(values)[k]), xytext=(4, rise), textcoords="offset points",
                 color=line.color, weight="bold",
             )  # fmt: skip
         if log:
@@ -138,7 +138,7 @@ def plot_divisors(given: ArrayLike, losses: Mapping[str, ArrayLike], text: str) 
                 given, values, color=line.color, linestyle=line.linestyle, marker=line.marker, label=name
             )
             axes.annotate(
-                name, (given[-1], values[-1]), xytext=(-6, 9), textcoords="offset points", ha="right",
+                name, (given[-1], values[-1]), xytext=(-60, 14), textcoords="offset points", ha="center",
                 color=line.color,
             )  # fmt: skip
         axes.set(xlabel="share of the entries that is given", ylabel="loss", ylim=(0, None))
