@@ -52,12 +52,15 @@ def read_notebook(path: Path) -> NotebookNode:
         NotebookError: if there is none, or it cannot be read.
     """
     try:
-        return nbformat.read(path, as_version=4)
+        notebook = nbformat.read(path, as_version=4)
+        nbformat.validate(notebook)
     except FileNotFoundError:
         raise NotebookError(f"{path}: there is no such notebook; name one of notebooks/*.ipynb") from None
-    except (OSError, UnicodeDecodeError, nbformat.reader.NotJSONError, nbformat.ValidationError) as error:
+    except (OSError, ValueError, AttributeError, nbformat.ValidationError) as error:
+        # nbformat takes for granted that JSON is an object.
         reason = str(error).splitlines()[0][:120]
         raise NotebookError(f"{path} is not a notebook ({reason}); restore it with git checkout") from None
+    return notebook
 
 
 def find_exercises(notebook: NotebookNode, path: str | Path) -> list[Exercise]:
