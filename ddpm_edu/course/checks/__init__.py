@@ -7,6 +7,7 @@ from ddpm_edu.course.checks.inpainting import inpaint, training_input
 from ddpm_edu.course.checks.masked_loss import masked_loss, padded_loss
 from ddpm_edu.course.checks.noising import alpha_bar, forward_process
 from ddpm_edu.course.checks.noising_chain import forward_chain
+from ddpm_edu.course.checks.reverse import posterior_mean, reverse_step, sampling_loop
 from ddpm_edu.course.checks.targets import sample_from_epsilon, v_target
 from ddpm_edu.course.checks.unet import fitting_horizon, sinusoidal_embedding
 from ddpm_edu.course.checks.windows import count_windows, executed_actions, window_rows
@@ -26,8 +27,11 @@ __all__ = [
     "masked_loss",
     "memory_mask",
     "padded_loss",
+    "posterior_mean",
     "residual_block",
+    "reverse_step",
     "sample_from_epsilon",
+    "sampling_loop",
     "sinusoidal_embedding",
     "training_input",
     "v_target",

@@ -1,0 +1,428 @@
+"""Checks of notebook 06: the posterior's mean, one step back, the whole loop; and known mistakes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+import torch
+from torch import Tensor
+
+from ddpm_edu.course.diagnosis import Arguments, Function, Mistake, check_function
+
+BETAS = torch.tensor([0.04, 0.1, 0.17, 0.3, 0.45, 0.7])  # (K,)
+
+
+@dataclass(frozen=True)
+class Level:
+    """The schedule's numbers at one step k, as a student would name them."""
+
+    k: int
+    beta: Tensor
+    alpha: Tensor
+    alpha_bar: Tensor
+    before: Tensor
+    """alpha_bar of step k - 1; 1 before the first."""
+
+
+def _level(betas: Tensor, timestep: int | Tensor) -> Level:
+    k = int(timestep)
+    alpha_bar = torch.cumprod(1 - betas, 0)  # (K,)
+    before = alpha_bar[k - 1] if k > 0 else torch.ones(())
+    return Level(k, betas[k], 1 - betas[k], alpha_bar[k], before)
+
+
+def _wrapped(betas: Tensor, timestep: int | Tensor) -> Level:
+    """With Python's index -1 at k = 0: alpha_bar of the noisiest step."""
+    level = _level(betas, timestep)
+    return replace(level, before=torch.cumprod(1 - betas, 0)[level.k - 1])
+
+
+def _shifted(betas: Tensor, timestep: int | Tensor) -> Level:
+    """One step late: what belongs to k + 1."""
+    return _level(betas, min(int(timestep) + 1, len(betas) - 1))
+
+
+def _with_number(function: Function) -> Function:
+    """Hands the step k, the last argument but one, to the student as an int."""
+
+    def call(*arguments: Tensor) -> Tensor:
+        *values, timestep, betas = arguments
+        return function(*values, int(timestep), betas)
+
+    return call
+
+
+# ------------------------------------------------------------------------------------------------
+# the posterior's mean
+# ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class PosteriorMean:
+    """of_clean * clean + of_noisy * noisy, right or with a part put wrong."""
+
+    of_clean: Callable[[Level], Tensor] = lambda at: at.before.sqrt() * at.beta / (1 - at.alpha_bar)
+    of_noisy: Callable[[Level], Tensor] = lambda at: at.alpha.sqrt() * (1 - at.before) / (1 - at.alpha_bar)
+    level: Callable[[Tensor, Tensor], Level] = _level
+
+    def __call__(self, clean: Tensor, noisy: Tensor, timestep: Tensor, betas: Tensor) -> Tensor:
+        at = self.level(betas, timestep)
+        return self.of_clean(at) * clean + self.of_noisy(at) * noisy  # (B, T, Da)
+
+
+def posterior_mean(function: Function) -> None:
+    """Checks `function(clean (B, T, Da), noisy (B, T, Da), timestep: int, betas (K,)) -> (B, T, Da)`.
+
+    Raises:
+        CheckFailed: if it is wrong, with what is wrong.
+    """
+    generator = torch.Generator().manual_seed(6)
+    cases = []
+    for k in (3, 0, 1, len(BETAS) - 1):
+        clean, noisy = torch.randn(2, 2, 4, 3, generator=generator)
+        cases.append({"clean": clean, "noisy": noisy, "timestep": torch.tensor(k), "betas": BETAS})
+    passed = "It lies between the noisy and the clean trajectory, and at k = 0 on the clean one."
+    check_function(
+        "posterior_mean",
+        _with_number(function),
+        PosteriorMean(),
+        POSTERIOR_MEAN_MISTAKES,
+        cases,
+        passed,
+    )
+
+
+_RIGHT = PosteriorMean()
+_FORMULA = (
+    "The weights are sqrt(alpha_bar_before) * beta / (1 - alpha_bar) for clean, and "
+    "sqrt(alpha) * (1 - alpha_bar_before) / (1 - alpha_bar) for noisy."
+)
+
+POSTERIOR_MEAN_MISTAKES = (
+    Mistake(
+        "returns the clean trajectory",
+        PosteriorMean(lambda at: torch.ones(()), lambda at: torch.zeros(())),
+        "That would be all the way in one step. Mix it with the noisy one. " + _FORMULA,
+    ),
+    Mistake(
+        "exchanges the two weights",
+        PosteriorMean(_RIGHT.of_noisy, _RIGHT.of_clean),
+        "Early on the way back (k large) x_k must weigh more for the fine parts. " + _FORMULA,
+    ),
+    Mistake(
+        "takes alpha_bar[k - 1] at k = 0 too, where Python counts from the end",
+        PosteriorMean(level=_wrapped),
+        "alpha_bar[-1] is that of the noisiest step. Before the first step all is signal: alpha_bar = 1.",
+    ),
+    Mistake(
+        "takes alpha_bar of step k where that of step k - 1 belongs",
+        PosteriorMean(
+            lambda at: at.alpha_bar.sqrt() * at.beta / (1 - at.alpha_bar), lambda at: at.alpha.sqrt()
+        ),
+        "The step leads from k to k - 1: both levels' alpha_bar are needed. " + _FORMULA,
+    ),
+    Mistake(
+        "forgets the root over alpha_bar of step k - 1",
+        PosteriorMean(lambda at: at.before * at.beta / (1 - at.alpha_bar)),
+        "What multiplies a trajectory is the root of a share of variance. " + _FORMULA,
+    ),
+    Mistake(
+        "forgets the root over alpha",
+        PosteriorMean(of_noisy=lambda at: at.alpha * (1 - at.before) / (1 - at.alpha_bar)),
+        "What multiplies a trajectory is the root of a share of variance. " + _FORMULA,
+    ),
+    Mistake(
+        "forgets both roots",
+        PosteriorMean(
+            lambda at: at.before * at.beta / (1 - at.alpha_bar),
+            lambda at: at.alpha * (1 - at.before) / (1 - at.alpha_bar),
+        ),
+        "What multiplies a trajectory is the root of a share of variance. " + _FORMULA,
+    ),
+    Mistake(
+        "takes alpha_bar where alpha, of this step alone, belongs",
+        PosteriorMean(of_noisy=lambda at: at.alpha_bar.sqrt() * (1 - at.before) / (1 - at.alpha_bar)),
+        "alpha = 1 - beta is one step's share, alpha_bar that of all steps so far. " + _FORMULA,
+    ),
+    Mistake(
+        "does not divide by 1 - alpha_bar",
+        PosteriorMean(lambda at: at.before.sqrt() * at.beta, lambda at: at.alpha.sqrt() * (1 - at.before)),
+        "Bayes' rule divides by the density of x_k, whose noise has the variance 1 - alpha_bar. " + _FORMULA,
+    ),
+    Mistake(
+        "divides by the root of 1 - alpha_bar",
+        PosteriorMean(
+            lambda at: at.before.sqrt() * at.beta / (1 - at.alpha_bar).sqrt(),
+            lambda at: at.alpha.sqrt() * (1 - at.before) / (1 - at.alpha_bar).sqrt(),
+        ),
+        "No root below the line: the variances of two steps are compared there. " + _FORMULA,
+    ),
+    Mistake(
+        "is off by one step: it uses the numbers of k + 1",
+        PosteriorMean(level=_shifted),
+        "timestep = 0 is the first step of noise, so betas[timestep] is the beta of this step.",
+    ),
+)
+
+
+# ------------------------------------------------------------------------------------------------
+# one step back
+# ------------------------------------------------------------------------------------------------
+
+
+def _tilde(at: Level) -> Tensor:
+    return (1 - at.before) / (1 - at.alpha_bar) * at.beta
+
+
+@dataclass(frozen=True)
+class ReverseStep:
+    """One step of DDPM, right or with a part put wrong."""
+
+    clean: Callable[[Tensor, Tensor, Level], Tensor] = lambda noisy, epsilon, at: (
+        (noisy - (1 - at.alpha_bar).sqrt() * epsilon) / at.alpha_bar.sqrt()
+    )
+    clip: Callable[[Tensor], Tensor] = lambda clean: clean.clamp(-1, 1)
+    deviation: Callable[[Level], Tensor] = lambda at: _tilde(at).sqrt()
+    mean: PosteriorMean = field(default_factory=PosteriorMean)
+    after: Callable[[Tensor], Tensor] = lambda x: x
+
+    def __call__(
+        self, epsilon: Tensor, noisy: Tensor, noise: Tensor, timestep: Tensor, betas: Tensor
+    ) -> Tensor:
+        at = self.mean.level(betas, timestep)
+        clean = self.clip(self.clean(noisy, epsilon, at))  # (B, T, Da)
+        return self.after(self.mean(clean, noisy, timestep, betas) + self.deviation(at) * noise)
+
+
+def reverse_step(function: Function) -> None:
+    """Checks `function(epsilon, noisy, noise (B, T, Da) each, timestep: int, betas (K,)) -> (B, T, Da)`.
+
+    Raises:
+        CheckFailed: if it is wrong, with what is wrong.
+    """
+    generator = torch.Generator().manual_seed(7)
+    cases: list[Arguments] = []
+    for k in (3, 0, 1, len(BETAS) - 1):
+        epsilon, noisy, noise = torch.randn(3, 2, 4, 3, generator=generator)
+        cases.append(
+            {
+                "epsilon": epsilon,
+                "noisy": noisy,
+                "noise": noise,
+                "timestep": torch.tensor(k),
+                "betas": BETAS,
+            }
+        )
+    passed = "It clips what is predicted, and the last step adds no noise."
+    check_function(
+        "reverse_step", _with_number(function), ReverseStep(), REVERSE_STEP_MISTAKES, cases, passed
+    )
+
+
+_VARIANCE = "beta_tilde = (1 - alpha_bar_before) / (1 - alpha_bar) * beta."
+
+REVERSE_STEP_MISTAKES = (
+    Mistake(
+        "returns the predicted clean trajectory",
+        lambda epsilon, noisy, noise, k, betas: ReverseStep().clip(
+            ReverseStep().clean(noisy, epsilon, _level(betas, k))
+        ),
+        "One step goes to level k - 1, not all the way. What is predicted here is still a rough guess.",
+    ),
+    Mistake(
+        "adds no noise",
+        ReverseStep(deviation=lambda at: torch.zeros(())),
+        "x_(k-1) is a draw, not the mean of all draws: add sqrt(beta_tilde) * noise.",
+    ),
+    Mistake(
+        "does not clip the predicted clean trajectory",
+        ReverseStep(clip=lambda x: x),
+        "clip_sample: clean.clamp(-1, 1). At large k the division by a small root blows errors up.",
+    ),
+    Mistake(
+        "clips the result, not the predicted clean trajectory",
+        ReverseStep(clip=lambda x: x, after=lambda x: x.clamp(-1, 1)),
+        "x_(k-1) still holds noise, and noise goes beyond 1. Only the clean trajectory has limits.",
+    ),
+    Mistake(
+        "clips the result as well as the predicted clean trajectory",
+        ReverseStep(after=lambda x: x.clamp(-1, 1)),
+        "x_(k-1) still holds noise, and noise goes beyond 1. Only the clean trajectory has limits.",
+    ),
+    Mistake(
+        "takes the variance beta, and so adds noise in the last step, k = 0",
+        ReverseStep(deviation=lambda at: at.beta.sqrt()),
+        "The result of the last step is what the robot does: no noise may be added to it. " + _VARIANCE,
+    ),
+    Mistake(
+        "takes the variance beta in place of beta tilde",
+        ReverseStep(deviation=lambda at: at.beta.sqrt() * (at.k > 0)),
+        "That is 'fixed_large'; 'fixed_small' is the variance of q(x_(k-1) | x_k, x_0). " + _VARIANCE,
+    ),
+    Mistake(
+        "adds noise in the last step, k = 0",
+        ReverseStep(deviation=lambda at: (_tilde(at) if at.k else at.beta).sqrt()),
+        "The result of the last step is what the robot does: there beta_tilde is 0. " + _VARIANCE,
+    ),
+    Mistake(
+        "multiplies the noise by the variance, without the square root",
+        ReverseStep(deviation=_tilde),
+        "What multiplies noise is a deviation: the root of the variance.",
+    ),
+    Mistake(
+        "divides by alpha_bar, without the square root, to predict the clean trajectory",
+        ReverseStep(
+            clean=lambda noisy, epsilon, at: (noisy - (1 - at.alpha_bar).sqrt() * epsilon) / at.alpha_bar
+        ),
+        "x_k = sqrt(alpha_bar) x_0 + sqrt(1 - alpha_bar) epsilon; solve it for x_0.",
+    ),
+    Mistake(
+        "scales epsilon by 1 - alpha_bar, without the square root",
+        ReverseStep(
+            clean=lambda noisy, epsilon, at: (noisy - (1 - at.alpha_bar) * epsilon) / at.alpha_bar.sqrt()
+        ),
+        "x_k = sqrt(alpha_bar) x_0 + sqrt(1 - alpha_bar) epsilon; solve it for x_0.",
+    ),
+    Mistake(
+        "adds the predicted noise where it must be subtracted",
+        ReverseStep(
+            clean=lambda noisy, epsilon, at: (
+                (noisy + (1 - at.alpha_bar).sqrt() * epsilon) / at.alpha_bar.sqrt()
+            )
+        ),
+        "epsilon is what was added on the way here. Going back, take it away.",
+    ),
+    Mistake(
+        "takes alpha, of this step alone, to predict the clean trajectory",
+        ReverseStep(clean=lambda noisy, epsilon, at: (noisy - at.beta.sqrt() * epsilon) / at.alpha.sqrt()),
+        "Between x_0 and x_k lie all the steps so far: alpha_bar.",
+    ),
+    Mistake(
+        "takes alpha_bar[k - 1] at k = 0 too, where Python counts from the end",
+        ReverseStep(mean=PosteriorMean(level=_wrapped)),
+        "alpha_bar[-1] is that of the noisiest step. Before the first step all is signal: alpha_bar = 1.",
+    ),
+    Mistake(
+        "is off by one step: it uses the numbers of k + 1",
+        ReverseStep(mean=PosteriorMean(level=_shifted)),
+        "timestep = 0 is the first step of noise, so betas[timestep] is the beta of this step.",
+    ),
+)
+
+
+# ------------------------------------------------------------------------------------------------
+# the loop
+# ------------------------------------------------------------------------------------------------
+
+
+def _denoise(noisy: Tensor, timestep: int) -> Tensor:
+    """Any function of both will do, as long as each step k gives another answer."""
+    return torch.tanh(noisy) * (0.3 + 0.1 * int(timestep))
+
+
+def _step(epsilon: Tensor, noisy: Tensor, noise: Tensor, timestep: int) -> Tensor:
+    return ReverseStep()(epsilon, noisy, noise, torch.tensor(int(timestep)), BETAS)
+
+
+def sampling_loop(function: Function) -> None:
+    """Checks `function(denoise, step, start (B, T, Da), noise (K, B, T, Da)) -> (B, T, Da)`.
+
+    Raises:
+        CheckFailed: if it is wrong, with what is wrong.
+    """
+    generator = torch.Generator().manual_seed(8)
+    K = len(BETAS)
+    cases = [
+        {
+            "start": torch.randn(2, 4, 3, generator=generator),
+            "noise": torch.randn(K, 2, 4, 3, generator=generator),
+        }
+        for _ in range(2)
+    ]
+    check_function(
+        "sampling_loop",
+        lambda start, noise: function(_denoise, _step, start, noise),
+        lambda start, noise: SamplingLoop()(_denoise, _step, start, noise),
+        [
+            Mistake(
+                mistake.name,
+                lambda start, noise, wrong=mistake.function: wrong(_denoise, _step, start, noise),
+                mistake.hint,
+            )
+            for mistake in SAMPLING_LOOP_MISTAKES
+        ],
+        cases,
+        "K steps, from the noisiest level to the clean trajectory.",
+    )
+
+
+@dataclass(frozen=True)
+class SamplingLoop:
+    """Algorithm 2 of DDPM, right or with a part put wrong."""
+
+    order: Callable[[int], range] = lambda K: range(K - 1, -1, -1)
+    told: Callable[[int, int], int] = lambda k, K: k
+    noise_of: Callable[[int], int] = lambda k: k
+    stale: bool = False
+
+    def __call__(self, denoise: Function, step: Function, start: Tensor, noise: Tensor) -> Tensor:
+        x = start  # (B, T, Da)
+        for k in self.order(len(noise)):
+            epsilon = denoise(start if self.stale else x, self.told(k, len(noise)))  # (B, T, Da)
+            x = step(epsilon, x, noise[self.noise_of(k)], k)  # (B, T, Da)
+        return x
+
+
+SAMPLING_LOOP_MISTAKES = (
+    Mistake(
+        "returns the noise it began with",
+        lambda denoise, step, start, noise: start,
+        "The result of `step` must become the next step's input: x = step(...).",
+    ),
+    Mistake(
+        "walks from k = 0 up",
+        SamplingLoop(order=lambda K: range(K)),
+        "Pure noise is at k = K - 1. reversed(range(K)) walks down.",
+    ),
+    Mistake(
+        "stops before k = 0",
+        SamplingLoop(order=lambda K: range(K - 1, 0, -1)),
+        "k = 0 is a step too: a range leaves its end out. reversed(range(K)) goes down to 0.",
+    ),
+    Mistake(
+        "begins at k = K - 2",
+        SamplingLoop(order=lambda K: range(K - 2, -1, -1)),
+        "The noisiest level is K - 1; only there is a trajectory pure noise.",
+    ),
+    Mistake(
+        "takes one step only",
+        SamplingLoop(order=lambda K: range(K - 1, K - 2, -1)),
+        "Is `return` inside the loop?",
+    ),
+    Mistake(
+        "does not tell the denoiser k: it always says K - 1",
+        SamplingLoop(told=lambda k, K: K - 1),
+        "A denoiser must know how noisy its input is: denoise(x, k).",
+    ),
+    Mistake(
+        "tells the denoiser k - 1 in place of k",
+        SamplingLoop(told=lambda k, K: k - 1),
+        "x is at level k when it is handed in. The level k - 1 is where the step leads.",
+    ),
+    Mistake(
+        "tells the denoiser k + 1 in place of k",
+        SamplingLoop(told=lambda k, K: k + 1),
+        "x is at level k when it is handed in, and both functions get the same k.",
+    ),
+    Mistake(
+        "adds the same noise in every step",
+        SamplingLoop(noise_of=lambda k: 0),
+        "Each step has its own: noise[k].",
+    ),
+    Mistake(
+        "asks the denoiser about the first noise in every step",
+        SamplingLoop(stale=True),
+        "The denoiser shall look at the trajectory as it is now, after the steps so far.",
+    ),
+)
