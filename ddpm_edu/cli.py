@@ -39,6 +39,7 @@ COMMANDS: dict[str, Command] = {
     "data render": Command("ddpm_edu.commands.data", "render", "Add both cameras' pictures to a file."),
     "data inspect": Command("ddpm_edu.commands.data", "inspect", "Say what a file of demonstrations holds."),
     "course build": Command("ddpm_edu.commands.course", "build", "Make the student's notebooks."),
+    "course site": Command("ddpm_edu.commands.course", "site", "Make the course's pages."),
     "results card": Command("ddpm_edu.commands.results", "card", "Keep what a run reached as a result card."),
     "doctor": Command("ddpm_edu.doctor", "doctor", "Check this machine; say how to mend what is missing."),
 }

@@ -47,7 +47,7 @@ def rollout(
     import torch
 
     from ddpm_edu.simulation.rollout import rollout as play
-    from ddpm_edu.training.checkpoint import find_checkpoint, load_policy, read_checkpoint
+    from ddpm_edu.training.checkpoint import BEST, find_checkpoint, load_policy, read_checkpoint
     from ddpm_edu.viz.report import summarize, write_report
 
     if videos < 0:
@@ -62,7 +62,8 @@ def rollout(
     run_dir = path.parent.parent if path.parent.name == "checkpoints" else path
     if out is None:
         # A checkpoint that stands alone may come with the repository: nothing is written there.
-        out = run_dir / "rollout" if run_dir != path else Path("runs") / f"{path.name}-rollout"
+        part = "rollout-best" if path.name == BEST else "rollout"
+        out = run_dir / part if run_dir != path else Path("runs") / f"{path.name}-rollout"
     result = play(
         policy, policy.config.task, episodes, first_seed=first_seed, workers=workers, noise_seed=noise_seed
     )

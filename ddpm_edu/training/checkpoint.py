@@ -34,6 +34,8 @@ from ddpm_edu.training.files import (
 )
 
 FORMAT = "ddpm_edu checkpoint 1"
+BEST = "best"
+"""Name of the checkpoint that did best, beside those of the last steps."""
 _STEP = re.compile(r"step_(\d+)")
 
 

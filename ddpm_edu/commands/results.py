@@ -1,0 +1,39 @@
+"""`ddpm-edu results card`: keep what a trained policy reached, and how, as a card in the repository."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import tyro
+
+
+def card(
+    run: tyro.conf.Positional[Path],
+    rollout: Path | None = None,
+    best: Path | None = None,
+    video: Path | None = None,
+    name: str | None = None,
+    out: Path = Path("results"),
+    readme: Path = Path("README.md"),
+) -> None:
+    """Write a finished run's result card, and the tables of all cards.
+
+    Args:
+        run: the run's folder, as `ddpm-edu train` left it.
+        rollout: folder that `ddpm-edu rollout` wrote for the last checkpoint; by default the run's.
+        best: the same for the best checkpoint (checkpoints/best); by default RUN/rollout-best.
+        video: an MP4 file below 1 MB; by default that of the rollout or the run.
+        name: of the card; by default made from what was trained.
+        out: folder of the cards; its README.md is written anew from all of them.
+        readme: a file whose part between the results' markers is written anew.
+    """
+    from ddpm_edu.viz.card_pages import tables, write_between_markers, write_index
+    from ddpm_edu.viz.cards import make_card, read_cards
+
+    path = make_card(run, rollout=rollout, best=best, video=video, name=name, out=out)
+    cards = read_cards(out)
+    index = write_index(cards, out)
+    written = [path.with_suffix(".md"), index]
+    if write_between_markers(readme, tables(cards, link=f"{out.as_posix()}/")):
+        written.append(readme)
+    print("wrote", ", ".join(map(str, written)))

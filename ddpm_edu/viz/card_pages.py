@@ -1,0 +1,180 @@
+"""What is written from result cards: a page for each policy, and the tables that collect them."""
+
+from __future__ import annotations
+
+import re
+import statistics
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ddpm_edu.errors import ConfigError
+from ddpm_edu.files import write_atomically
+from ddpm_edu.tasks import TASKS
+
+BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
+NOT_RUN = "not run"
+_SENSES = {"low_dim": "state", "image": "cameras"}
+_NETWORKS = {"unet": "UNet", "transformer": "transformer"}
+
+
+def card_page(card: Mapping[str, Any]) -> str:
+    """A card as Markdown."""
+    policy, training, last = card["policy"], card["training"], card["last"]
+    title = (
+        f"{TASKS[policy['task']].title}, {_SENSES[policy['observation']]}: {_NETWORKS[policy['denoiser']]} "
+        f"with {policy['conditioning']} conditioning"
+    )
+    machine = last["machine"]
+    rows = [
+        ("last checkpoint", f"step {last['step']:,}: **{_success(last)}**"),
+        ("best checkpoint", _best(card["best"])),
+        ("simulator seeds", f"{last['first_seed']:,} to {last['first_seed'] + last['episodes'] - 1:,}"),
+        ("noise seed", str(last["noise_seed"])),
+        ("sampler", f"{last['scheduler']}, {last['num_inference_steps']} steps"),
+        (
+            "inference",
+            f"{1000 * last['seconds_per_call']:.0f} ms for {last['batch_size']} episodes at once, "
+            f"{1000 * last['seconds_per_chunk']:.1f} ms per action chunk",
+        ),
+        ("robot time to success", _number(last["seconds_to_success"], ".1f", " s")),
+        ("simulators restarted", str(last["restarts"] or "none")),
+        ("parameters", f"{last['parameters']:,}"),
+        ("demonstrations", training["demonstrations"]),
+        ("training", f"{training['steps']:,} steps of batch {training['batch_size']}"),
+        (
+            "training time",
+            f"{_hours(training['seconds'])}, {training['device']}, {training['threads']} threads"),
+        ("mixed precision", training["mixed_precision"]),
+        ("training seed", str(training["seed"])),
+        ("training loss", f"{training['loss']:.4f}"),
+        ("held-out loss", _number(training["validation_loss"], ".4f")),
+        ("evaluated on", f"{machine['processor']}, {machine['cores']} cores, {machine['device']}"),
+        ("evaluated at", last["written"]),
+        ("versions", ", ".join(f"{name} {version}" for name, version in last["versions"].items())),
+    ]  # fmt: skip
+    table = "\n".join(f"| {name} | {value} |" for name, value in rows)
+    video = f"[Video of successes and failures]({card['video']})\n\n" if card["video"] else "No video.\n\n"
+    return (
+        f"# {title}\n\n```sh\n{training['command']}\n{last['command']}\n```\n\n| | |\n|---|---|\n{table}\n\n"
+        f"{video}![Learning curve]({card['name']}.png)\n\n"
+        "One training seed: the interval says how sure the success of this policy is, not how much policies "
+        "of other seeds differ.\n"
+    )
+
+
+def tables(cards: Sequence[Mapping[str, Any]], link: str = "") -> str:
+    """The grid of all policies; a cell that was not run says so.
+
+    Args:
+        cards: from `read_cards`.
+        link: what stands before the name of a card's page, such as "results/".
+    """
+    lines = [
+        "Success of the last checkpoint with its 95 % Wilson interval; no demonstration began where these "
+        "episodes begin.",
+        "",
+        "| task | sees | UNet | transformer |",
+        "|---|---|---|---|",
+    ]
+    for task in TASKS.values():
+        for observation, senses in _SENSES.items():
+            cells = [_cell(cards, link, task.name, observation, denoiser, "global") for denoiser in _NETWORKS]
+            lines.append(f"| {task.title} | {senses} | {' | '.join(cells)} |")
+    lines += ["", "| task, state | global conditioning | inpainting |", "|---|---|---|"]
+    for task in TASKS.values():
+        for denoiser, network in _NETWORKS.items():
+            cells = [
+                _cell(cards, link, task.name, "low_dim", denoiser, how) for how in ("global", "inpainting")
+            ]
+            lines.append(f"| {task.title}, {network} | {' | '.join(cells)} |")
+    lines += ["", "| card | training | time | best checkpoint |", "|---|---|---|---|"]
+    for card in cards:
+        training = card["training"]
+        lines.append(
+            f"| [{card['name']}]({link}{card['name']}.md) | `{training['command']}` | "
+            f"{_hours(training['seconds'])} | {_best(card['best'])} |"
+        )
+    if not cards:
+        lines.append("| none yet | | | |")
+    return "\n".join(lines)
+
+
+def write_index(cards: Sequence[Mapping[str, Any]], folder: str | Path) -> Path:
+    """Write the folder's README.md from its cards."""
+    path = Path(folder) / "README.md"
+    text = (
+        "# Results\n\nWritten by `ddpm-edu results card RUN`, from the run's folder and its rollout; nothing "
+        "here is typed.\nCells that say *not run* were not run.\n\n" + tables(cards) + "\n"
+    )
+    with write_atomically(path) as file:
+        file.write(text.encode())
+    return path
+
+
+def write_between_markers(path: str | Path, content: str) -> bool:
+    """Replace what stands between the results' markers of a file; False if it has none.
+
+    Raises:
+        ConfigError: if only one of the markers is there, or they stand in the wrong order.
+    """
+    path = Path(path)
+    text = path.read_text(encoding="utf-8") if path.is_file() else ""
+    begin, end = text.find(BEGIN), text.find(END)
+    if begin < 0 and end < 0:
+        return False
+    if not 0 <= begin < end:
+        raise ConfigError(f"{path} needs {BEGIN} and, after it, {END}; put both or neither")
+    new = f"{text[: begin + len(BEGIN)]}\n{content}\n{text[end:]}"
+    if new != text:
+        with write_atomically(path) as file:
+            file.write(new.encode())
+    return True
+
+
+def _cell(cards: Sequence[Mapping[str, Any]], link: str, *wanted: str) -> str:
+    """Every policy of a cell; runs that differ in their seed alone also get their mean."""
+    keys = ("task", "observation", "denoiser", "conditioning")
+    found = [card for card in cards if tuple(card["policy"][key] for key in keys) == wanted]
+    if not found:
+        return f"*{NOT_RUN}*"
+    groups: dict[str, list[Mapping[str, Any]]] = {}
+    for card in found:
+        command = re.sub(r" --(seed|run-dir) \S+", "", card["training"]["command"])
+        groups.setdefault(command, []).append(card)
+    lines = []
+    for group in groups.values():
+        if len(group) > 1:
+            rates = [card["last"]["successes"] / card["last"]["episodes"] for card in group]
+            lines.append(
+                f"mean {statistics.mean(rates):.0%} of {len(rates)} seeds "
+                f"({min(rates):.0%} to {max(rates):.0%})"
+            )
+        lines += [
+            f"[{_success(card['last'])}]({link}{card['name']}.md), {card['training']['steps']:,} steps"
+            for card in group
+        ]
+    return "<br>".join(lines)
+
+
+def _success(rollout: Mapping[str, Any]) -> str:
+    low, high = rollout["interval_95"]
+    rate = rollout["successes"] / rollout["episodes"]
+    return f"{rate:.0%} ({low:.0%} to {high:.0%}) of {rollout['episodes']}"
+
+
+def _best(best: Mapping[str, Any] | None) -> str:
+    if best is None:
+        return "not kept"
+    chosen = f"step {best['step']:,}, chosen by {best['chosen_by']}"
+    return f"{chosen}: {_success(best['rollout']) if best['rollout'] else 'not rolled out'}"
+
+
+def _number(value: float | None, style: str, unit: str = "") -> str:
+    return "" if value is None else f"{value:{style}}{unit}"
+
+
+def _hours(seconds: float | None) -> str:
+    if seconds is None:
+        return "time not kept"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -1,0 +1,103 @@
+"""Result cards: made from a run and its rollout, refused when the two do not belong together."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from ddpm_edu.config import override, to_dict
+from ddpm_edu.errors import ConfigError, DatasetError
+from ddpm_edu.factory import build_policy
+from ddpm_edu.presets import preset
+from ddpm_edu.simulation.results import Episode, RolloutResult
+from ddpm_edu.training.checkpoint import Checkpoint, save_checkpoint
+from ddpm_edu.viz.card_pages import BEGIN, END, tables, write_between_markers
+from ddpm_edu.viz.cards import make_card, read_cards, training_command
+
+SMALL = dict(down_dims=(16, 32), n_groups=4, diffusion_step_embed_dim=16, steps=40)
+
+
+def finished_run(folder, successes=9, **overrides):
+    """A run and its rollout, as the two commands leave them, without training or playing."""
+    config = preset("can", **{**SMALL, **overrides})
+    weights = build_policy(config.policy).state_dict()
+    save_checkpoint(folder / "checkpoints", Checkpoint(40, config, None, weights, None, {"threads": 1}))
+    (folder / "log.jsonl").write_text('{"step": 40, "loss": 0.5, "seconds": 60}\n')
+    episodes = tuple(Episode(seed, seed < 200 + successes, 100) for seed in range(200, 210))
+    RolloutResult("can", "low_dim", episodes, 0, (0.1,), 16, 130, 9.0, 2).save(folder / "rollout")
+    report = {
+        "checkpoint": str(folder / "checkpoints" / "step_00000040"),
+        "command": f"ddpm-edu rollout {folder} --episodes 10",
+        "config": {"policy": to_dict(config.policy), "training": to_dict(config.training)},
+        "parameters": 1000,
+        "seconds_to_success": 5.0,
+        "versions": {"torch": "2"},
+        "machine": {"processor": "a CPU", "cores": 2, "device": "cpu"},
+        "written": "2026-01-01 00:00 UTC",
+    }
+    (folder / "rollout" / "report.json").write_text(json.dumps(report))
+    return folder
+
+
+def test_cards_of_two_seeds_share_a_cell_and_the_other_cells_say_that_they_were_not_run(tmp_path):
+    out = tmp_path / "results"
+    for seed, successes in ((0, 9), (1, 7)):
+        make_card(finished_run(tmp_path / f"run{seed}", successes, seed=seed), out=out)
+    cards = read_cards(out)
+    assert [card["last"]["successes"] for card in cards] == [9, 7]
+    assert cards[0]["last"]["command"] == "ddpm-edu rollout runs/can-state-unet-global-40-seed0 --episodes 10"
+    text = tables(cards)
+    assert "mean 80% of 2 seeds (70% to 90%)" in text
+    assert text.count("*not run*") == 14  # 8 + 8 cells, two of them the same filled one
+    page = (out / "can-state-unet-global-40-seed1.md").read_text()
+    assert "70% (40% to 89%) of 10" in page
+    assert (out / "can-state-unet-global-40-seed1.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_rollout_of_another_policy_or_checkpoint_is_refused(tmp_path):
+    run = finished_run(tmp_path / "run")
+    other = finished_run(tmp_path / "other", down_dims=(16, 64))
+    with pytest.raises(DatasetError, match="is of a policy with down_dims other than"):
+        make_card(run, rollout=other / "rollout", out=tmp_path)
+    path = run / "rollout" / "report.json"
+    path.write_text(path.read_text().replace("step_00000040", "step_00000030"))
+    with pytest.raises(DatasetError, match="step_00000040 is wanted"):
+        make_card(run, out=tmp_path)
+    unfinished = finished_run(tmp_path / "unfinished", steps=50)
+    with pytest.raises(ConfigError, match="newest checkpoint is of step 40 of 50"):
+        make_card(unfinished, out=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("choice", "overrides", "options"),
+    [
+        ({}, {}, ""),
+        ({"task": "square", "denoiser": "transformer"}, {}, "--task square --denoiser transformer "),
+        ({}, {"seed": 3}, "--seed 3 "),
+        ({"name": "paper"}, {"action": "absolute"}, "--preset paper --action absolute "),
+        ({}, {"down_dims": (16, 32), "exclude_padding": True}, "--exclude-padding --down-dims 16 32 "),
+    ],
+)
+def test_the_command_on_a_card_makes_the_same_configuration(choice, overrides, options):
+    from ddpm_edu.commands.arguments import Settings, default_settings
+
+    config = override(preset(**choice), **overrides)
+    command = training_command(config, "runs/x")
+    assert command == f"ddpm-edu train {options}--run-dir runs/x"
+    import tyro
+
+    words = command.split()[2:-2]
+    read = tyro.cli(tyro.conf.OmitArgPrefixes[Settings], args=words, default=default_settings(words))
+    assert read.config == config
+
+
+def test_only_what_stands_between_the_markers_is_replaced(tmp_path):
+    page = tmp_path / "README.md"
+    page.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n")
+    assert write_between_markers(page, "new")
+    assert page.read_text() == f"before\n{BEGIN}\nnew\n{END}\nafter\n"
+    page.write_text(f"{END} {BEGIN}")
+    with pytest.raises(ConfigError, match="needs <!-- results: begin -->"):
+        write_between_markers(page, "new")
+    assert not write_between_markers(tmp_path / "missing.md", "new")
