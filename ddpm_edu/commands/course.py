@@ -40,3 +40,17 @@ def build(
     )
     if nbgrader is not None:
         print(f"for nbgrader in {nbgrader}/source/; there, run: nbgrader generate_assignment --all")
+
+
+def site(notebooks: tyro.conf.Positional[tuple[Path, ...]] = (), out: Path = Path("site")) -> None:
+    """Make the course's pages from the notebooks' committed outputs. Needs npm once, for three scripts.
+
+    Args:
+        notebooks: the notebooks to show; by default all of the course.
+        out: folder for the pages; an older site there is replaced.
+    """
+    from ddpm_edu.course.site import build_site
+    from ddpm_edu.paths import course_notebooks
+
+    page = build_site(list(notebooks) or course_notebooks(), out)
+    print(f"open {page} in a browser, or put {out}/ on any web server")
