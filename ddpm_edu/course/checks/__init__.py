@@ -2,12 +2,14 @@
 
 from ddpm_edu.course.checks.attention import attention, causal_mask, memory_mask
 from ddpm_edu.course.checks.condition import condition
+from ddpm_edu.course.checks.conditioning import global_condition, local_condition, observations_used
 from ddpm_edu.course.checks.film import film, residual_block
 from ddpm_edu.course.checks.inpainting import inpaint, training_input
 from ddpm_edu.course.checks.masked_loss import masked_loss, padded_loss
 from ddpm_edu.course.checks.noising import alpha_bar, forward_process
 from ddpm_edu.course.checks.noising_chain import forward_chain
-from ddpm_edu.course.checks.reverse import posterior_mean, reverse_step, sampling_loop
+from ddpm_edu.course.checks.reverse import posterior_mean, reverse_step
+from ddpm_edu.course.checks.reverse_loop import sampling_loop
 from ddpm_edu.course.checks.targets import sample_from_epsilon, v_target
 from ddpm_edu.course.checks.unet import fitting_horizon, sinusoidal_embedding
 from ddpm_edu.course.checks.windows import count_windows, executed_actions, window_rows
@@ -23,9 +25,12 @@ __all__ = [
     "fitting_horizon",
     "forward_chain",
     "forward_process",
+    "global_condition",
     "inpaint",
+    "local_condition",
     "masked_loss",
     "memory_mask",
+    "observations_used",
     "padded_loss",
     "posterior_mean",
     "residual_block",

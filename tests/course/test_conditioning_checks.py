@@ -1,0 +1,114 @@
+"""Notebook 10's checks: each known mistake gets its own message, and right answers pass in any style."""
+
+import pytest
+import torch
+from einops import rearrange
+
+from ddpm_edu.course import checks
+from ddpm_edu.course.checks.conditioning import (
+    GLOBAL_CONDITION_MISTAKES,
+    LOCAL_CONDITION_MISTAKES,
+    OBSERVATIONS_USED_MISTAKES,
+)
+from ddpm_edu.course.diagnosis import CheckFailed
+
+CHECKS = {
+    checks.global_condition: GLOBAL_CONDITION_MISTAKES,
+    checks.local_condition: LOCAL_CONDITION_MISTAKES,
+    checks.observations_used: OBSERVATIONS_USED_MISTAKES,
+}
+LISTED = [(check, mistake) for check, mistakes in CHECKS.items() for mistake in mistakes]
+
+
+def global_reshape(features, To):
+    return features[:, :To].reshape(features.shape[0], -1)
+
+
+def global_loop(features, To):
+    return torch.cat([features[:, step] for step in range(To)], dim=-1)
+
+
+def global_einops(features, To):
+    return rearrange(features[:, :To], "B To Do -> B (To Do)")
+
+
+def local_as_in_the_seed(features, To, T):
+    local_cond = torch.zeros(size=(features.shape[0], T, features.shape[2]))
+    local_cond[:, :To] = features[:, :To]
+    return local_cond
+
+
+def local_padded(features, To, T):
+    return torch.nn.functional.pad(features[:, :To], (0, 0, 0, T - To))
+
+
+def local_multiplied(features, To, T):
+    return features[:, :T] * (torch.arange(T) < To)[:, None]
+
+
+def used_by_change(predict, features):
+    before = predict(features)
+    used = []
+    for step in range(features.shape[1]):
+        changed = features.clone()
+        changed[:, step] = torch.randn_like(changed[:, step])
+        used.append((predict(changed) != before).any())
+    return torch.stack(used)
+
+
+def used_by_gradient(predict, features):
+    features = features.clone().requires_grad_()
+    answer = predict(features)
+    weights = torch.linspace(1, 2, answer.numel()).reshape(answer.shape)  # so that nothing cancels
+    (gradient,) = torch.autograd.grad((answer * weights).sum(), features)
+    return (gradient != 0).any(dim=2).any(dim=0)
+
+
+@pytest.mark.parametrize(
+    ("check", "function"),
+    [
+        (checks.global_condition, global_reshape),
+        (checks.global_condition, global_loop),
+        (checks.global_condition, global_einops),
+        (checks.local_condition, local_as_in_the_seed),
+        (checks.local_condition, local_padded),
+        (checks.local_condition, local_multiplied),
+        (checks.observations_used, used_by_change),
+        (checks.observations_used, used_by_gradient),
+    ],
+    ids=lambda value: value.__name__,
+)
+def test_right_answers_pass_in_any_style(check, function, capsys):
+    check(function)
+    assert capsys.readouterr().out.startswith(f"{check.__name__}: correct.")
+
+
+def message_of(check, function):
+    with pytest.raises(CheckFailed) as caught:
+        check(function)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("check", "mistake"), LISTED, ids=lambda value: getattr(value, "__name__", getattr(value, "name", None))
+)
+def test_every_listed_mistake_is_named(check, mistake):
+    message = message_of(check, mistake.function)
+    assert f"Your function {mistake.name}.\n" in message
+    assert mistake.hint in message
+
+
+def stub(*arguments):
+    raise NotImplementedError
+
+
+@pytest.mark.parametrize("check", CHECKS)
+@pytest.mark.parametrize(
+    "function",
+    [stub, lambda *_: None, lambda *_: 0.0, lambda *_: torch.zeros(3, 8)],
+    ids=["stub", "none", "number", "constant"],
+)
+def test_stubs_and_constants_fail_in_one_short_message(check, function):
+    message = message_of(check, function)
+    assert message.startswith(f"{check.__name__}: not yet.\n")
+    assert len(message.splitlines()) == 3
