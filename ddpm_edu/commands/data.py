@@ -8,10 +8,13 @@ from pathlib import Path
 import tyro
 
 from ddpm_edu.data.download import REVISION, Content, DemonstrationType
+from ddpm_edu.errors import DatasetError
 
 
 def inspect(path: tyro.conf.Positional[Path], contact_sheet: Path | None = None) -> None:
     """Say what a robomimic HDF5 file holds, how it differs from the task, and draw a contact sheet.
+
+    Exits with code 2 where training on the file would be refused, and says why.
 
     Args:
         path: the file.
@@ -21,7 +24,8 @@ def inspect(path: tyro.conf.Positional[Path], contact_sheet: Path | None = None)
     from ddpm_edu.data.comparison import differences
     from ddpm_edu.data.inspection import inspect as inspect_file
 
-    print(inspect_file(path))
+    summary = inspect_file(path)
+    print(summary)
     found = differences(path)
     if found:
         print("\ncompared with the task's own demonstrations")
@@ -31,6 +35,8 @@ def inspect(path: tyro.conf.Positional[Path], contact_sheet: Path | None = None)
 
         draw(path, contact_sheet)
         print(f"\ncontact sheet   {contact_sheet}")
+    if summary.problem is not None:
+        raise DatasetError(summary.problem)
 
 
 def download(

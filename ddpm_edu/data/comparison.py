@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,7 +59,11 @@ def differences(path: str | Path, task: Task | None = None) -> tuple[Difference,
         names = demonstration_names(data)
         first = get_member(data, names[0], h5py.Group, "a demonstration is a group")
         lengths = [_length(data, name) for name in names]
-        found = [*_of_environment(recorded, task), *_of_lengths(lengths, task), *_of_keys(first, task)]
+        found = [*_of_environment(recorded, task), *_of_lengths(lengths, task)]
+        with contextlib.suppress(
+            *READ_ERRORS, TypeError
+        ):  # what is damaged is named by who reads it in earnest
+            found.extend(_of_keys(first, task))
     return tuple(
         sorted(found, key=lambda difference: ("refused", "understood", "harmless").index(difference.kind))
     )
@@ -120,23 +125,20 @@ def _of_keys(demonstration: h5py.Group, task: Task) -> Iterator[Difference]:
     beside = sorted(set(demonstration) - {"actions", "states", "rewards", "dones", "obs"})
     if beside:
         yield Difference("harmless", f"beside the observations, not read: {', '.join(beside)}")
-    try:
-        wide = sorted(
-            name
-            for name in known & set(obs)
-            if isinstance(obs[name], h5py.Dataset) and obs[name].dtype == np.float64
+    wide = sorted(
+        name
+        for name in known & set(obs)
+        if isinstance(obs[name], h5py.Dataset) and obs[name].dtype == np.float64
+    )
+    if wide:
+        yield Difference("understood", f"float64 where the task has float32: {', '.join(wide)}")
+    if not missing["low_dim"]:
+        yield from _of_object(obs)
+    rewards = demonstration.get("rewards")
+    if isinstance(rewards, h5py.Dataset) and (count := int(np.count_nonzero(rewards[:]))) > 1:
+        yield Difference(
+            "harmless", f"it goes on after the success: {count} rewarded steps in the first demonstration"
         )
-        if wide:
-            yield Difference("understood", f"float64 where the task has float32: {', '.join(wide)}")
-        if not missing["low_dim"]:
-            yield from _of_object(obs)
-        rewards = demonstration.get("rewards")
-        if isinstance(rewards, h5py.Dataset) and (count := int(np.count_nonzero(rewards[:]))) > 1:
-            yield Difference(
-                "harmless", f"it goes on after the success: {count} rewarded steps in the first demonstration"
-            )
-    except (*READ_ERRORS, TypeError):  # what is damaged is named by who reads it in earnest
-        return
 
 
 def _of_object(obs: h5py.Group) -> Iterator[Difference]:

@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
 from tqdm.auto import tqdm
 
 from ddpm_edu.data.hdf5 import READ_ERRORS, first_line, get_member, open_hdf5, place, read_into
-from ddpm_edu.data.validation import check_memory, data_group, demonstration_names, env_args, filter_keys
+from ddpm_edu.data.validation import (
+    check_actions,
+    check_declared,
+    check_environment,
+    check_layout,
+    check_observations,
+    data_group,
+    demonstration_names,
+    env_args,
+    filter_keys,
+    masked_names,
+)
 from ddpm_edu.errors import DatasetError
+from ddpm_edu.tasks import TASKS, ObservationKey
 
 MAX_DEPTH = 8
 
@@ -54,6 +67,8 @@ class DatasetSummary:
         keys: what every demonstration has, each with its range.
         masks: {filter key: number of demonstrations that it names}.
         attributes: {name: number of demonstrations that have this attribute}.
+        problem: the first thing that training on this file would refuse, in one line; None if there is none,
+            or if the file is of another environment than the tasks'.
     """
 
     path: Path
@@ -65,6 +80,7 @@ class DatasetSummary:
     keys: tuple[KeySummary, ...]
     masks: dict[str, int]
     attributes: dict[str, int]
+    problem: str | None = None
 
     @property
     def steps(self) -> int:
@@ -97,6 +113,7 @@ def inspect(path: str | Path) -> DatasetSummary:
     """Reads a whole file, one demonstration at a time, and says what is in it.
 
     It refuses less than `Demonstrations.read`: a file of another robot or with other keys can be looked at.
+    For a file of one of the tasks, `problem` says what that would refuse.
 
     Raises:
         DatasetError: if the file is missing, broken, or not in robomimic's layout, or if a key is missing or
@@ -110,23 +127,39 @@ def inspect(path: str | Path) -> DatasetSummary:
         layout: dict[str, tuple[tuple[int, ...], str]] = {}
         numbers: dict[str, _Numbers] = {}
         lengths, attributes = [], {}
+        check = _Check(data)
         for name in tqdm(names, desc=f"reading {path.name}", unit="demo", delay=5, leave=False):
             group = get_member(data, name, h5py.Group, "a demonstration is a group")
-            for attribute in group.attrs:
-                attributes[attribute] = attributes.get(attribute, 0) + 1
+            try:
+                for attribute in group.attrs:
+                    attributes[attribute] = attributes.get(attribute, 0) + 1
+            except READ_ERRORS as error:
+                raise DatasetError(
+                    f"{path}: {name} cannot be read ({first_line(error)}); copy it again"
+                ) from None
             datasets = dict(_datasets(group, ""))
             if "actions" not in datasets:
-                raise DatasetError(f"{path}: {name}/actions is missing; each demonstration needs its actions")
+                actions = get_member(group, "actions", h5py.Dataset, "each demonstration needs them")
+                raise DatasetError(
+                    f"{path}: {name}/actions has shape {actions.shape} and dtype {actions.dtype}; it must be "
+                    "numbers, a row for each step: collect the demonstration again"
+                )
             if not layout:
                 layout = {key: (found.shape[1:], str(found.dtype)) for key, found in datasets.items()}
             _check_same_layout(path, name, datasets, layout)
             lengths.append(len(datasets["actions"]))
+            check.layout(group)
             for key, dataset in datasets.items():
-                numbers.setdefault(key, _Numbers()).add(dataset)
-        masks = {
-            key: int(np.prod(get_member(file["mask"], key, h5py.Dataset, "a mask is a list of names").shape))
-            for key in filter_keys(file)
-        }
+                check_declared(dataset)
+                values = np.empty(dataset.shape, dataset.dtype)
+                read_into(dataset, values)
+                numbers.setdefault(key, _Numbers()).add(values)
+                check.values(f"{path}: {place(dataset)}", key, values)
+        masks = {}
+        for key in filter_keys(file):
+            members = get_member(file["mask"], key, h5py.Dataset, "a mask is a list of names")
+            masks[key] = int(np.prod(members.shape or 0))
+            check.call(masked_names, file, key, names)
     return DatasetSummary(
         path=path,
         size=path.stat().st_size,
@@ -137,6 +170,7 @@ def inspect(path: str | Path) -> DatasetSummary:
         keys=tuple(KeySummary(key, *layout[key], *numbers[key].summary()) for key in sorted(layout)),
         masks=masks,
         attributes=attributes,
+        problem=check.problem,
     )
 
 
@@ -174,6 +208,54 @@ def _check_same_layout(
             )
 
 
+class _Check:
+    """Finds the first thing in a file of a task's environment that `Demonstrations.read` would refuse."""
+
+    def __init__(self, data: h5py.Group) -> None:
+        self.problem: str | None = None
+        environment = env_args(data)["env_name"]
+        self._task = next((task for task in TASKS.values() if task.environment_name == environment), None)
+        self._keys: list[ObservationKey] | None = None
+        if self._task is not None:
+            self.call(check_environment, data, self._task)
+
+    def call(self, check: Callable[..., object], *arguments: Any) -> None:
+        """Makes one check, unless something has been found before."""
+        if self._task is None or self.problem is not None:
+            return
+        try:
+            check(*arguments)
+        except DatasetError as error:
+            self.problem = str(error)
+
+    def layout(self, demonstration: h5py.Group) -> None:
+        """Shapes and dtypes of the task's keys; which of them there are is for the first one to say."""
+        if self._task is None:
+            return
+        if self._keys is None:
+            obs = demonstration.get("obs", getclass=True)
+            there = set(demonstration["obs"]) if obs is h5py.Group else set()
+            low_dim, image = (
+                {key.name: key for key in keys} for keys in (self._task.low_dim, self._task.image)
+            )
+            present = {name: key for name, key in {**low_dim, **image}.items() if name in there}
+            if obs is None:  # states and actions alone: a raw file
+                present = {}
+            elif not (low_dim.keys() <= there or image.keys() <= there):
+                present = low_dim  # no policy can be trained: the check names what is missing
+            self._keys = list(present.values())
+        if self._keys:
+            self.call(check_layout, demonstration, self._keys, self._task.action_dim)
+
+    def values(self, where: str, name: str, values: np.ndarray) -> None:
+        """Values of one dataset: its place in the file, its name, and (N, ...)."""
+        if name == "actions":
+            self.call(check_actions, where, values)
+        for key in self._keys or ():
+            if name == f"obs/{key.name}" and key.type == "low_dim":
+                self.call(check_observations, where, values, key)
+
+
 class _Numbers:
     """Range, mean and deviation of a key, gathered demonstration by demonstration."""
 
@@ -181,12 +263,8 @@ class _Numbers:
         self._low, self._high = float("inf"), float("-inf")
         self._count, self._mean, self._squares = 0, 0.0, 0.0
 
-    def add(self, dataset: h5py.Dataset) -> None:
+    def add(self, values: np.ndarray) -> None:
         """Takes in the values of one demonstration."""
-        where = f"{dataset.file.filename}: {place(dataset)}"
-        check_memory(dataset.file.filename, dataset.size * dataset.dtype.itemsize, where)
-        values = np.empty(dataset.shape, dataset.dtype)
-        read_into(dataset, values)
         if values.size == 0:
             return
         # np.minimum keeps a NaN, where min() may drop it

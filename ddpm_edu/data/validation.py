@@ -20,6 +20,9 @@ from ddpm_edu.tasks import ObservationKey, Task
 QUATERNION_TOLERANCE = 1e-3
 ACTION_TOLERANCE = 1e-6
 
+_ALWAYS_FINE = 2**26
+_MOST_COMPRESSION = 1100  # deflate's own limit is 1032
+
 _DEMONSTRATION = re.compile(r"demo_(\d+)")
 _NOT_ROBOMIMIC = "demonstrations are HDF5 files in robomimic's layout: data/demo_0/obs, data/demo_0/actions"
 
@@ -172,20 +175,30 @@ def check_layout(demonstration: h5py.Group, keys: Sequence[ObservationKey], acti
     return length
 
 
-def check_memory(path: Path | str, size: int, where: str | None = None) -> None:
-    """Refuses what cannot fit into this machine's memory, before anything is read.
-
-    Args:
-        path: the file.
-        size: bytes that reading would take.
-        where: what is read, if not the whole file.
-    """
+def check_memory(path: Path, size: int) -> None:
+    """Refuses what cannot fit into this machine's memory, before anything is read."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     if size > memory:
         raise DatasetError(
-            f"{where or path} needs {size / 2**30:.1f} GiB of memory and this machine has "
-            f"{memory / 2**30:.1f} GiB; use fewer demonstrations (max_demonstrations), or low-dim "
-            "observations"
+            f"{path} needs {size / 2**30:.1f} GiB of memory and this machine has {memory / 2**30:.1f} GiB; "
+            "use fewer demonstrations (max_demonstrations), or low-dim observations"
+        )
+
+
+def check_declared(dataset: h5py.Dataset) -> None:
+    """Refuses a dataset that declares far more values than it stores: a few bytes could fill the memory."""
+    declared = dataset.size * dataset.dtype.itemsize
+    try:
+        stored = dataset.id.get_storage_size()
+    except READ_ERRORS as error:
+        raise DatasetError(
+            f"{dataset.file.filename}: {place(dataset)} cannot be read ({first_line(error)}); copy or "
+            "download the file again"
+        ) from None
+    if declared > _ALWAYS_FINE and declared > _MOST_COMPRESSION * stored:
+        raise DatasetError(
+            f"{dataset.file.filename}: {place(dataset)} declares {declared / 2**30:.2f} GiB, of which "
+            f"{stored / 2**20:.1f} MiB are stored; the file was not written to its end: copy it again"
         )
 
 
@@ -228,6 +241,8 @@ def check_actions(where: str, values: np.ndarray) -> None:
 def _check_dataset(dataset: h5py.Dataset, length: int, shape: tuple[int, ...], dtype: str, why: str) -> None:
     where = f"{dataset.file.filename}: {place(dataset)}"
     wanted = (length, *shape)
+    if dataset.shape is not None:
+        check_declared(dataset)
     if dataset.shape is None or dataset.shape[1:] != shape or len(dataset.shape) != len(wanted):
         raise DatasetError(f"{where} has shape {dataset.shape}; it must be {wanted}: {why}")
     if dataset.shape[0] != length:

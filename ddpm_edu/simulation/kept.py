@@ -10,11 +10,13 @@ import ctypes
 import json
 import signal
 import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
 
 from ddpm_edu.data.writer import Demonstration
+from ddpm_edu.errors import DatasetError
 from ddpm_edu.files import write_atomically
 
 
@@ -34,23 +36,35 @@ def save_demonstration(path: Path, demonstration: Demonstration) -> None:
 
 
 def load_demonstration(path: Path) -> Demonstration:
-    """Reads what `save_demonstration` wrote."""
-    with zipfile.ZipFile(path) as archive:
-        arrays = {}
-        for name in archive.namelist():
-            if name.endswith(".npy"):
-                with archive.open(name) as file:
-                    arrays[name.removesuffix(".npy")] = np.lib.format.read_array(file, allow_pickle=False)
-        return Demonstration(
-            obs={
-                name.removeprefix("obs/"): value for name, value in arrays.items() if name.startswith("obs/")
-            },
-            actions=arrays["actions"],
-            states=arrays["states"],
-            rewards=arrays["rewards"],
-            model_xml=archive.read("model.xml").decode(),
-            attributes=json.loads(archive.read("attributes.json")),
-        )
+    """Reads what `save_demonstration` wrote; pickled arrays, which can hold code, are refused.
+
+    Raises:
+        DatasetError: if the file is damaged or was not written by `save_demonstration`.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            arrays = {}
+            for name in archive.namelist():
+                if name.endswith(".npy"):
+                    with archive.open(name) as file:
+                        arrays[name.removesuffix(".npy")] = np.lib.format.read_array(file, allow_pickle=False)
+            return Demonstration(
+                obs={
+                    name.removeprefix("obs/"): value
+                    for name, value in arrays.items()
+                    if name.startswith("obs/")
+                },
+                actions=arrays["actions"],
+                states=arrays["states"],
+                rewards=arrays["rewards"],
+                model_xml=archive.read("model.xml").decode(),
+                attributes=json.loads(archive.read("attributes.json")),
+            )
+    except (zipfile.BadZipFile, zlib.error, OSError, ValueError, KeyError, EOFError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise DatasetError(
+            f"{path} is damaged ({reason}); remove it and run the same command again"
+        ) from None
 
 
 def follow_parent() -> None:

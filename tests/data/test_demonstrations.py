@@ -374,7 +374,9 @@ def test_more_than_the_machine_holds_is_refused_before_it_is_read(write_file) ->
             group.create_dataset(key, (claimed, width), np.float64, chunks=(100, width))
         del group["obs/robot0_gripper_qpos"]
         group.create_dataset("obs/robot0_gripper_qpos", (claimed, 2), np.float64, chunks=(100, 2))
-    refused(path, "GiB of memory and this machine has")
+    refused(path, r"demo_0/actions declares .* GiB, of which 0\.0 MiB are stored")
+    with pytest.raises(DatasetError, match=r"needs 1024\.0 GiB of memory and this machine has"):
+        validation.check_memory(path, 2**40)
 
 
 def test_all_that_is_checked_here_is_within_its_tolerance(write_file) -> None:
