@@ -73,9 +73,14 @@ ROW_MISTAKES = (
         "And at the end? " + _LAST,
     ),
     Mistake(
-        "pads at the end only, and Python reads a negative row from the end of the demonstration",
+        "pads at the end only",
         lambda s, t, n: _steps(s, t).clamp(max=int(n) - 1),
         "Row -1 exists in Python: the last one. The policy would begin its episode by seeing its end.",
+    ),
+    Mistake(
+        "lets a negative row count from the end of the demonstration, as Python does",
+        lambda s, t, n: _steps(s, t).clamp(max=int(n) - 1) % n,
+        "The policy would begin its episode by seeing its end. " + _EDGE,
     ),
     Mistake(
         "goes round: what is over one edge comes in at the other",
@@ -101,7 +106,7 @@ ROW_MISTAKES = (
     Mistake(
         "returns the edge's row for every step of a window that looks over it",
         lambda s, t, n: (
-            _rows(s, t, n) if 0 <= s and s + t <= n else torch.full((int(t),), 0 if s < 0 else int(n) - 1)
+            _rows(s, t, n) if s >= 0 and s + t <= n else torch.full((int(t),), 0 if s < 0 else int(n) - 1)
         ),
         "Only the steps beyond the edge are repeated; limit each step by itself.",
     ),
