@@ -228,11 +228,19 @@ class TrainingConfig:
     """Steps between checkpoints."""
     keep_checkpoints: int = 2
     """Older checkpoints than the newest so many are deleted."""
+    compile: Literal["no", "inductor", "eager"] = "no"
+    """torch.compile the denoiser: faster steps after a minute of compiling (inductor); eager traces."""
+    rollout_every: int = 0
+    """Steps between rollouts in the simulator during training; 0 for none. They choose the best checkpoint."""
+    rollout_episodes: int = 10
+    """Episodes of each such rollout."""
 
     def __post_init__(self) -> None:
         for name in ("steps", "batch_size", "gradient_accumulation_steps", "log_every", "validate_every",
-                     "checkpoint_every", "keep_checkpoints"):  # fmt: skip
+                     "checkpoint_every", "keep_checkpoints", "rollout_episodes"):  # fmt: skip
             _at_least_one(f"training.{name}", getattr(self, name))
+        if self.rollout_every < 0:
+            raise ConfigError(f"training.rollout_every is {self.rollout_every}; it must be at least 0")
         if self.batch_size % self.gradient_accumulation_steps:
             raise ConfigError(
                 f"training.batch_size {self.batch_size} is not divisible by "

@@ -3,14 +3,28 @@
 from __future__ import annotations
 
 import sys
+import time
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ddpm_edu.commands.arguments import Settings, SettingsOptions, takes_settings
+from ddpm_edu.errors import ConfigError
+
+if TYPE_CHECKING:
+    from ddpm_edu.policy import DiffusionPolicy
+
+
+FIRST_ROLLOUT_SEED = 500_000
+"""Rollouts during training begin where no final evaluation does: they choose the best checkpoint."""
 
 
 @takes_settings()
 def train(
-    settings: SettingsOptions, run_dir: Path | None = None, max_minutes: float | None = None
+    settings: SettingsOptions,
+    run_dir: Path | None = None,
+    max_minutes: float | None = None,
+    seeds: tuple[int, ...] = (),
 ) -> int | None:
     """Train a policy. The same command goes on with a run that was stopped.
 
@@ -18,11 +32,30 @@ def train(
         settings: what is trained, on what, and how.
         run_dir: the run's folder; by default runs/ and a name made from the settings.
         max_minutes: stop cleanly, with a checkpoint, after so many minutes.
+        seeds: train one policy for each of these seeds, one after the other; each has its own run, whose
+            folder ends in -seed and the number.
     """
+    if not seeds:
+        return _train(settings, run_dir or default_run_dir(settings), max_minutes)
+    if len(set(seeds)) < len(seeds):
+        raise ConfigError(f"seeds is {' '.join(map(str, seeds))}; each seed once")
+    deadline = None if max_minutes is None else time.monotonic() + 60 * max_minutes
+    for seed in seeds:
+        one = replace(settings, training=replace(settings.training, seed=seed))
+        folder = default_run_dir(one) if run_dir is None else run_dir.with_name(f"{run_dir.name}-seed{seed}")
+        left = None if deadline is None else (deadline - time.monotonic()) / 60
+        if left is not None and left <= 0:
+            print(f"seed {seed} was not begun: reached --max-minutes {max_minutes:g}")
+            continue
+        if code := _train(one, folder, left):
+            return code
+    return None
+
+
+def _train(settings: Settings, run_dir: Path, max_minutes: float | None) -> int | None:
     from ddpm_edu.training.trainer import Trainer
 
-    run_dir = run_dir or default_run_dir(settings)
-    trainer = Trainer(settings.config, run_dir)
+    trainer = Trainer(settings.config, run_dir, play=_play if settings.training.rollout_every else None)
     if trainer.accelerator.is_main_process:
         print(trainer.describe())
     result = trainer.run(max_minutes=max_minutes)
@@ -35,8 +68,17 @@ def train(
         )
         return 130 if result.stopped == "interrupted" else 0
     print(f"trained {result.step} steps to a loss of {result.loss:.4f}; checkpoint: {result.checkpoint}")
+    if trainer.best.step is not None:
+        print(f"best: step {trainer.best.step}, {trainer.best}: {run_dir / 'checkpoints' / 'best'}")
     print(f"watch it act: {Path(sys.argv[0]).name} rollout {run_dir}")
     return None
+
+
+def _play(policy: DiffusionPolicy, episodes: int) -> float:
+    from ddpm_edu.simulation.rollout import rollout
+
+    result = rollout(policy, policy.config.task, episodes, first_seed=FIRST_ROLLOUT_SEED, progress=False)
+    return result.success_rate
 
 
 def default_run_dir(settings: Settings) -> Path:

@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import platform
 import time
+from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from accelerate import Accelerator
+from accelerate.state import AcceleratorState
 from accelerate.utils import set_seed
 from tqdm.auto import tqdm
 
@@ -28,15 +30,21 @@ from ddpm_edu.factory import build_policy
 from ddpm_edu.paths import shipped_demonstrations
 from ddpm_edu.policy import DiffusionPolicy
 from ddpm_edu.training.checkpoint import (
+    BEST,
     Checkpoint,
     list_checkpoints,
     load_state,
     read_checkpoint,
     save_checkpoint,
+    write_policy,
 )
 from ddpm_edu.training.log import RunLog
 from ddpm_edu.training.optimizer import make_ema, make_learning_rate, make_optimizer
 from ddpm_edu.training.stop import StopRequest
+from ddpm_edu.training.validation import Best, draw, to_device, validation_action_error, validation_loss
+
+Play = Callable[[DiffusionPolicy, int], float]
+"""Lets a policy act in so many episodes and returns the fraction that succeeded."""
 
 
 @dataclass(frozen=True)
@@ -65,16 +73,34 @@ class Trainer:
         config: the run. A folder that holds a checkpoint of the same configuration is resumed.
         run_dir: the run's folder.
         policy: a policy to train instead of a fresh one.
+        play: lets the averaged policy act, for `rollout_every`. It comes from above: training does not know
+            the simulator.
 
     Raises:
         ConfigError: if the folder holds a run of another configuration.
         DatasetError: if the demonstrations are missing or broken.
     """
 
-    def __init__(self, config: Config, run_dir: str | Path, policy: DiffusionPolicy | None = None):
+    def __init__(
+        self,
+        config: Config,
+        run_dir: str | Path,
+        policy: DiffusionPolicy | None = None,
+        play: Play | None = None,
+    ):
         self.config, self.run_dir = config, Path(run_dir)
         self.checkpoints = self.run_dir / "checkpoints"
         training = config.training
+        self.play = play
+        if training.rollout_every and play is None:
+            raise ConfigError(
+                f"training.rollout_every is {training.rollout_every}, and this trainer was given nothing to "
+                "play with; use ddpm-edu train, pass play=, or set it to 0"
+            )
+        self.best = Best(by_success=training.rollout_every > 0)
+        earlier = AcceleratorState._shared_state.get("_mixed_precision", training.mixed_precision)
+        if earlier != training.mixed_precision:
+            AcceleratorState._reset_state()  # of an earlier trainer in this process; the processes stay
         self.accelerator = Accelerator(mixed_precision=training.mixed_precision)
         share = self.accelerator.num_processes * training.gradient_accumulation_steps
         if training.batch_size % share:
@@ -98,6 +124,8 @@ class Trainer:
         self.learning_rate = make_learning_rate(optimizer, training)
         if self.accelerator.device.type == "cpu":
             accelerate_training(self.policy)  # the same numbers, sooner; the average stays plain
+        if training.compile != "no":
+            self.policy.denoiser.compile(backend=training.compile)  # in place: its weights keep their names
         self.model, self.optimizer = self.accelerator.prepare(self.policy, optimizer)
         self._resume()
 
@@ -175,9 +203,9 @@ class Trainer:
                         seconds = self.seconds + time.monotonic() - started
                         log.write(self.step, loss=loss_mean, learning_rate=rate, seconds=seconds)
                 if self.step % training.validate_every == 0 or self.step == training.steps:
-                    validation_loss = self.validation_loss()
-                    if log:
-                        log.write(self.step, validation_loss=validation_loss)
+                    self._validate(log)
+                if training.rollout_every and self.step % training.rollout_every == 0:
+                    self._roll_out(log)
                 if self.step % training.checkpoint_every == 0 and self.step < training.steps:
                     self._save(started)
         bar.close()
@@ -190,7 +218,7 @@ class Trainer:
         """One optimiser step; returns this process's share of the loss ()."""
         training = self.config.training
         indices = next(self.batches)  # (B,)
-        noise, timesteps = self._draw(len(indices))
+        noise, timesteps = draw(self.policy, len(indices), self.generator)
         # Contiguous shares of one global batch: the mean of their means is the mean of the whole.
         share = len(indices) // (self.accelerator.num_processes * training.gradient_accumulation_steps)
         first = self.accelerator.process_index * training.gradient_accumulation_steps
@@ -198,7 +226,7 @@ class Trainer:
         total = torch.zeros((), device=self.accelerator.device)
         for part in range(first, first + training.gradient_accumulation_steps):
             rows = slice(part * share, (part + 1) * share)
-            batch = self._to_device(self.windows.batch(indices[rows]))
+            batch = to_device(self.windows.batch(indices[rows]), self.accelerator.device)
             last = part == first + training.gradient_accumulation_steps - 1
             # Gradients are exchanged once for each optimiser step, with its last part.
             with nullcontext() if last else self.accelerator.no_sync(self.model):
@@ -216,41 +244,30 @@ class Trainer:
         self.step += 1
         return total
 
-    def _draw(self, B: int, generator: torch.Generator | None = None) -> tuple[torch.Tensor, torch.Tensor]:
-        """The noise (B, T, D) and diffusion steps (B,) of a whole batch, drawn on the CPU."""
-        generator = generator or self.generator
-        config = self.policy.config
-        shape = (B, config.trajectory_steps, self.policy.conditioning.trajectory_dim)
-        noise = torch.randn(shape, generator=generator)  # (B, T, D)
-        K = self.policy.noise_scheduler.config.num_train_timesteps
-        return noise, torch.randint(0, K, (B,), generator=generator)
-
-    @torch.no_grad()
     def validation_loss(self, max_windows: int = 1024) -> float:
-        """The loss of the averaged weights on held-out demonstrations, the same noise at every call.
+        """See `ddpm_edu.training.validation.validation_loss`: that of the averaged weights."""
+        return validation_loss(self.ema.module, self.validation, self.config.training.batch_size, max_windows)
 
-        In evaluation mode: dropout or random crops would measure something that never acts.
-        """
-        generator = torch.Generator().manual_seed(0)
-        indices = torch.randperm(len(self.validation), generator=generator)[:max_windows]
-        self.ema.eval()
-        total = 0.0
-        for rows in indices.split(self.config.training.batch_size):
-            noise, timesteps = self._draw(len(rows), generator)
-            loss = self.ema.module.compute_loss(
-                self._to_device(self.validation.batch(rows)),
-                noise=noise.to(self.accelerator.device),
-                timesteps=timesteps.to(self.accelerator.device),
-            )
-            total += float(loss) * len(rows)
-        return total / len(indices)
+    def _validate(self, log: RunLog | None) -> None:
+        if log is None:  # every process would find the same
+            return
+        error = validation_action_error(self.ema.module, self.validation, self.config.training.batch_size)
+        log.write(self.step, validation_loss=self.validation_loss(), validation_action_error=error)
+        if not self.best.by_success and self.best.improves(error, self.step):
+            self._save_best()
 
-    def _to_device(self, batch: dict[str, Any]) -> dict[str, Any]:
-        device = self.accelerator.device
-        return {
-            key: self._to_device(value) if isinstance(value, dict) else value.to(device, non_blocking=True)
-            for key, value in batch.items()
-        }
+    def _roll_out(self, log: RunLog | None) -> None:
+        """Let the averaged policy act for a few episodes; what is learned does not depend on it."""
+        if log is not None:
+            random_state, was_training = torch.get_rng_state(), self.ema.training
+            policy = self.ema.module.eval()
+            rate = self.play(policy, self.config.training.rollout_episodes)
+            self.ema.train(was_training)
+            torch.set_rng_state(random_state)
+            log.write(self.step, success_rate=rate)
+            if self.best.improves(rate, self.step):
+                self._save_best()
+        self.accelerator.wait_for_everyone()
 
     def _mean_over_processes(self, value: float) -> float:
         if self.accelerator.num_processes == 1:
@@ -280,6 +297,12 @@ class Trainer:
             "device": str(self.accelerator.device),
         }
 
+    def _save_best(self) -> None:
+        """Keep the averaged weights of this step; training goes on from the last checkpoints only."""
+        about = {**self.about, BEST: str(self.best)}
+        ema = self.ema.module.state_dict()
+        write_policy(self.checkpoints / BEST, Checkpoint(self.step, self.config, None, ema, None, about))
+
     def _save(self, started: float) -> Path:
         folder = self.checkpoints / f"step_{self.step:08d}"
         if self.accelerator.is_main_process:
@@ -293,6 +316,7 @@ class Trainer:
                 "torch": torch.get_rng_state(),
                 "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
                 "seconds": seconds,
+                BEST: asdict(self.best),
             }
             if self.accelerator.scaler is not None:
                 training["scaler"] = self.accelerator.scaler.state_dict()
@@ -328,11 +352,15 @@ class Trainer:
         if self.accelerator.scaler is not None:
             self.accelerator.scaler.load_state_dict(state["scaler"])
         self.seconds = state["seconds"]
+        kept = state.get(BEST)  # runs from before there was one go on too
+        if kept and kept["by_success"] == self.best.by_success:
+            self.best = Best(**kept)
         self.step = checkpoint.step
 
     def _refuse_another_run(self, saved: Config) -> None:
         # How often to log, validate and save does not change what is learned.
         free = ("log_every", "validate_every", "checkpoint_every", "keep_checkpoints")
+        free += ("rollout_every", "rollout_episodes")
         same = {name: getattr(saved.training, name) for name in free}
         mine = to_dict(replace(self.config, training=replace(self.config.training, **same)))
         if mine != to_dict(saved):

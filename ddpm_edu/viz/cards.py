@@ -193,6 +193,8 @@ def _evaluation(folder: Path, config: Config, step: int, wanted: str, run: Path,
         "successes": result.successes,
         "interval_95": [round(low, 4), round(high, 4)],
         "first_seed": result.episodes[0].seed,
+        # One letter for each episode, by its seed: two policies can be compared start by start.
+        "outcomes": "".join("+" if episode.success else "-" for episode in result.episodes),
         "noise_seed": result.noise_seed,
         "seconds_to_success": report["seconds_to_success"],
         "scheduler": played["noise"]["scheduler"],

@@ -186,3 +186,77 @@ def test_the_log_forgets_what_came_after_the_checkpoint(tmp_path):
         file.write(json.dumps({"step": 25, "loss": 0.1}) + "\n" + '{"step": 26, "lo')
     Trainer(tiny(steps=20), tmp_path).run(progress=False)
     assert max(entry["step"] for entry in read_log(tmp_path)) == 20
+
+
+# --------------------------------------------------------------------------- options that are off by default
+
+
+def test_bf16_and_compiled_training_follow_the_plain_loss_curve(tmp_path):
+    def losses(name, **overrides):
+        Trainer(tiny(steps=10, log_every=1, **overrides), tmp_path / name).run(progress=False)
+        return [entry["loss"] for entry in read_log(tmp_path / name) if "loss" in entry]
+
+    plain = losses("plain")
+    bf16 = losses("bf16", mixed_precision="bf16")
+    assert bf16 == pytest.approx(plain, rel=0.02)
+    assert bf16 != plain
+    torch._dynamo.reset()
+    assert losses("traced", compile="eager") == pytest.approx(plain, rel=1e-3)
+
+
+def test_rollouts_choose_the_best_checkpoint_and_leave_training_and_resuming_as_they_were(tmp_path):
+    rates = {5: 0.5, 10: 0.9, 15: 0.9, 20: 0.1}
+    played = []
+
+    def trainer(name, **overrides):
+        def play(policy, episodes):
+            torch.rand(3)  # whatever a rollout draws must not reach the training
+            assert not policy.training
+            played.append((episodes, one.step))
+            return rates[one.step]
+
+        one = Trainer(tiny(steps=20, checkpoint_every=7, **overrides), tmp_path / name, play=play)
+        return one
+
+    with pytest.raises(ConfigError, match="nothing to play with"):
+        Trainer(tiny(steps=20, rollout_every=5), tmp_path / "without")
+    plain = trainer("plain").run(progress=False).checkpoint
+    assert not played
+    best = json.loads((plain.parent / "best" / "policy.json").read_text())
+    assert best["about"]["best"].startswith("held-out action error")
+
+    acting = trainer("acting", rollout_every=5, rollout_episodes=3)
+    checkpoint = acting.run(progress=False).checkpoint
+    assert played == [(3, 5), (3, 10), (3, 15), (3, 20)]
+    assert (acting.best.step, acting.best.value) == (15, 0.9)
+    assert json.loads((checkpoint.parent / "best" / "policy.json").read_text())["step"] == 15
+    assert len(load_policy(checkpoint.parent / "best").state_dict()) > 0
+    assert [entry["success_rate"] for entry in read_log(tmp_path / "acting") if "success_rate" in entry] == [
+        0.5, 0.9, 0.9, 0.1,
+    ]  # fmt: skip
+    expected, found = (load_file(path / "policy.safetensors") for path in (plain, checkpoint))
+    assert all(torch.equal(expected[name], found[name]) for name in expected)
+    resumed = trainer("acting", rollout_every=5, rollout_episodes=3)
+    assert (resumed.best.step, resumed.best.value) == (15, 0.9)
+
+
+def test_the_held_out_action_error_falls_and_looking_does_not_change_what_is_learned(tmp_path):
+    config = tiny(steps=60, learning_rate=3e-3, down_dims=(32, 64), batch_size=64)
+    Trainer(config, tmp_path).run(progress=False)
+    errors = [e["validation_action_error"] for e in read_log(tmp_path) if "validation_action_error" in e]
+    assert len(errors) == 6
+    assert errors[-1] < errors[0]
+
+
+def test_several_seeds_are_trained_one_after_the_other(tmp_path):
+    from ddpm_edu.commands import train as command_module
+    from ddpm_edu.commands.arguments import Settings
+
+    config = tiny(steps=2)
+    settings = Settings("laptop", config.policy, config.data, config.training)
+    command_module.train(settings, run_dir=tmp_path / "run", seeds=(3, 5))
+    for seed in (3, 5):
+        checkpoint = list_checkpoints(tmp_path / f"run-seed{seed}" / "checkpoints")[-1]
+        assert json.loads((checkpoint / "policy.json").read_text())["config"]["training"]["seed"] == seed
+    with pytest.raises(ConfigError, match="each seed once"):
+        command_module.train(settings, run_dir=tmp_path / "run", seeds=(3, 3))
