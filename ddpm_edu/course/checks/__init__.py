@@ -3,6 +3,7 @@
 from ddpm_edu.course.checks.attention import attention, causal_mask, memory_mask
 from ddpm_edu.course.checks.condition import condition
 from ddpm_edu.course.checks.conditioning import global_condition, local_condition, observations_used
+from ddpm_edu.course.checks.evaluation import paired_p_value, receding_horizon, wilson
 from ddpm_edu.course.checks.film import film, residual_block
 from ddpm_edu.course.checks.inpainting import inpaint, training_input
 from ddpm_edu.course.checks.masked_loss import masked_loss, padded_loss
@@ -32,7 +33,9 @@ __all__ = [
     "memory_mask",
     "observations_used",
     "padded_loss",
+    "paired_p_value",
     "posterior_mean",
+    "receding_horizon",
     "residual_block",
     "reverse_step",
     "sample_from_epsilon",
@@ -40,5 +43,6 @@ __all__ = [
     "sinusoidal_embedding",
     "training_input",
     "v_target",
+    "wilson",
     "window_rows",
 ]
