@@ -9,6 +9,7 @@ from ddpm_edu.course.checks.inpainting import inpaint, training_input
 from ddpm_edu.course.checks.masked_loss import masked_loss, padded_loss
 from ddpm_edu.course.checks.noising import alpha_bar, forward_process
 from ddpm_edu.course.checks.noising_chain import forward_chain
+from ddpm_edu.course.checks.normalisation import goal_position, rotation_from_six, scale_to_limits
 from ddpm_edu.course.checks.reverse import posterior_mean, reverse_step
 from ddpm_edu.course.checks.reverse_loop import sampling_loop
 from ddpm_edu.course.checks.targets import sample_from_epsilon, v_target
@@ -27,6 +28,7 @@ __all__ = [
     "forward_chain",
     "forward_process",
     "global_condition",
+    "goal_position",
     "inpaint",
     "local_condition",
     "masked_loss",
@@ -38,8 +40,10 @@ __all__ = [
     "receding_horizon",
     "residual_block",
     "reverse_step",
+    "rotation_from_six",
     "sample_from_epsilon",
     "sampling_loop",
+    "scale_to_limits",
     "sinusoidal_embedding",
     "training_input",
     "v_target",
