@@ -1,0 +1,146 @@
+"""Widgets as a person meets them: a notebook in JupyterLab, and a page of the course without a kernel."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import secrets
+import shutil
+import socket
+import statistics
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import nbformat
+import pytest
+from browser_tools import browser_page, move_slider
+from notebook_cells import needed_cells
+
+from ddpm_edu.paths import REPOSITORY
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(900)]
+
+NOTEBOOK = REPOSITORY / "notebooks" / "04_forward_process.ipynb"
+PRESSES = 20
+# An idle machine takes 10 to 30 ms. Under load a frame comes late, but half of them do not.
+MEDIAN_MS = 100
+
+RUN_ALL = """async (path) => {
+    const app = window.jupyterapp;
+    await app.restored;
+    const panel = await app.commands.execute('docmanager:open', { path, factory: 'Notebook' });
+    await panel.context.ready;
+    await panel.sessionContext.ready;
+    await app.commands.execute('notebook:run-all-cells');
+}"""
+
+
+@contextlib.contextmanager
+def jupyter_lab(folder: Path) -> Iterator[str]:
+    """JupyterLab on a free port of this machine; gives its address with the token."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    token = secrets.token_hex(16)
+    settings = {
+        **os.environ,
+        "JUPYTER_CONFIG_DIR": str(folder / ".config"),  # nobody's own settings
+        "JUPYTERLAB_SETTINGS_DIR": str(folder / ".settings"),
+        "JUPYTERLAB_WORKSPACES_DIR": str(folder / ".workspaces"),
+    }
+    # All cells stand in the page, not only those in sight, so that the slider can be found.
+    tracker = folder / ".settings" / "@jupyterlab" / "notebook-extension" / "tracker.jupyterlab-settings"
+    tracker.parent.mkdir(parents=True)
+    tracker.write_text('{"windowingMode": "none"}')
+    options = [f"--ServerApp.root_dir={folder}", f"--port={port}", f"--IdentityProvider.token={token}"]
+    options += ["--no-browser", "--allow-root", "--LabApp.expose_app_in_browser=True"]
+    log = (folder / "lab.log").open("w")
+    server = subprocess.Popen(
+        [sys.executable, "-m", "jupyterlab", *options], env=settings, stdout=log, stderr=log
+    )
+    try:
+        begin = time.monotonic()
+        while True:
+            with contextlib.suppress(OSError):
+                urllib.request.urlopen(f"http://127.0.0.1:{port}/api?token={token}", timeout=10).close()
+                break
+            assert server.poll() is None, (folder / "lab.log").read_text()[-2000:]
+            assert time.monotonic() - begin < 180, "JupyterLab did not start in 180 s"
+            time.sleep(0.5)
+        yield f"http://127.0.0.1:{port}/lab?token={token}"
+    finally:
+        server.terminate()
+        server.wait(timeout=60)
+        log.close()
+
+
+def write_widget_notebook(target: Path) -> None:
+    """The notebook's cells that make its slider, without outputs: it shows nothing unless it is run."""
+    notebook = nbformat.read(NOTEBOOK, as_version=4)
+    widget = next(i for i, cell in enumerate(notebook.cells) if "widgets.scrubber(" in cell.source)
+    notebook.cells = [notebook.cells[i] for i in needed_cells(notebook, [widget])]
+    notebook.metadata.pop("widgets", None)
+    for cell in notebook.cells:
+        cell.outputs, cell.execution_count = [], None
+    nbformat.write(notebook, target)
+
+
+def test_a_slider_moves_its_picture_in_jupyterlab(tmp_path: Path) -> None:
+    write_widget_notebook(tmp_path / NOTEBOOK.name)
+    with browser_page() as page, jupyter_lab(tmp_path) as address:
+        page.goto(address)
+        page.wait_for_function("() => window.jupyterapp !== undefined")
+        page.evaluate(RUN_ALL, NOTEBOOK.name)
+        pictures, times = move_slider(page, PRESSES)
+    assert len(set(pictures)) == PRESSES + 1, "each step of the slider shows a picture of its own"
+    median = statistics.median(times)
+    print(f"key press to picture in JupyterLab: median {median:.0f} ms, slowest {max(times):.0f} ms")
+    assert median < MEDIAN_MS
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    pytest.importorskip("myst_nb", reason="myst-nb is missing; install it with: pip install -e '.[site]'")
+    if shutil.which("npm") is None:
+        pytest.skip("npm is missing; on Debian: apt-get install npm")
+    from ddpm_edu.course.site import build_site
+
+    return build_site([NOTEBOOK], tmp_path_factory.mktemp("course") / "site")
+
+
+@pytest.mark.parametrize("width", [1400, 400])
+def test_a_page_moves_without_a_kernel_and_without_a_network(site: Path, width: int) -> None:
+    asked, errors = [], []
+    with browser_page(width, 900) as page:
+        page.on("request", lambda request: asked.append(request.url))
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.goto((site.parent / "notebooks" / f"{NOTEBOOK.stem}.html").as_uri())
+        pictures, times = move_slider(page, 5)
+        page.wait_for_selector("mjx-container svg", state="attached")
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, "the page scrolls sideways"
+    assert len(set(pictures)) == 6
+    assert statistics.median(times) < MEDIAN_MS
+    outside = [url for url in asked if not url.startswith(("file:", "data:", "blob:"))]
+    assert not outside, f"the page asks other hosts: {outside}"
+    assert not errors
+
+
+def test_search_finds_a_word_of_a_notebook(site: Path) -> None:
+    with browser_page() as page:
+        page.goto((site.parent / "search.html").as_uri() + "?q=trajectory")
+        page.wait_for_selector("#search-results li a")
+        first = page.locator("#search-results li a").first
+        assert re.search(r"04_forward_process", first.get_attribute("href") or "")
+
+
+def test_the_front_page_hands_out_the_student_version(site: Path) -> None:
+    text = site.read_text()
+    assert f'href="student/{NOTEBOOK.name}" download' in text
+    student = (site.parent / "student" / NOTEBOOK.name).read_text()
+    assert "raise NotImplementedError" in student
+    assert "BEGIN SOLUTION" not in student
