@@ -10,6 +10,8 @@ author = copyright = "the ddpm_edu authors"
 extensions = ["myst_nb"]
 nb_execution_mode = "off"  # what is committed is shown; the tests hold it true
 nb_merge_streams = True
+nb_code_prompt_show = "Show the code of this cell"
+nb_code_prompt_hide = "Hide the code of this cell"
 myst_enable_extensions = ["dollarmath", "amsmath"]
 myst_heading_anchors = 2
 suppress_warnings = ["mystnb.unknown_mime_type", "myst.xref_missing", "myst.header"]
@@ -28,6 +30,7 @@ html_show_sourcelink = False
 html_theme_options = {
     "home_page_in_toc": True,
     "show_toc_level": 2,
+    "navbar_persistent": [],  # the sidebar has a search field already
     "use_download_button": False,  # the page offers the student's version instead
     "use_fullscreen_button": False,
     "pygments_light_style": "a11y-high-contrast-light",

@@ -13,9 +13,13 @@ import sys
 import tarfile
 import tempfile
 from collections.abc import Sequence
+from copy import deepcopy
 from pathlib import Path
 
-from ddpm_edu.course.build import build_course, read_course
+import nbformat
+from nbformat import NotebookNode
+
+from ddpm_edu.course.build import SOLVED_NOTE, build_course, read_course
 from ddpm_edu.errors import NotebookError
 from ddpm_edu.paths import REPOSITORY
 
@@ -26,6 +30,7 @@ SCRIPTS = {
     "mathjax@3.2.2": "package/es5/tex-svg.js",
 }
 CACHE = REPOSITORY / "build" / "site-scripts"
+PAGE_NOTE = "The solution is folded below. In the student's notebook it is yours to write."
 PLACE = "<!-- notebooks -->"  # in docs/index.md
 
 
@@ -63,7 +68,7 @@ def build_site(paths: Sequence[Path], out: Path, docs: Path | None = None, cache
         for script in scripts:
             shutil.copy(script, work / "docs" / "_static" / script.name)
         for source in sources:
-            shutil.copy(source.path, work / "docs" / "notebooks" / source.path.name)
+            nbformat.write(_page_of(source.notebook), work / "docs" / "notebooks" / source.path.name)
         index = work / "docs" / "index.md"
         titles = [(source.path.stem, source.notebook.cells[0].source) for source in sources]
         index.write_text(index.read_text().replace(PLACE, front_page_list(titles)))
@@ -73,6 +78,14 @@ def build_site(paths: Sequence[Path], out: Path, docs: Path | None = None, cache
             shutil.rmtree(out)
         shutil.move(work / "html", out)
     return out / "index.html"
+
+
+def _page_of(notebook: NotebookNode) -> NotebookNode:
+    notebook = deepcopy(notebook)
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            cell.source = SOLVED_NOTE.sub(PAGE_NOTE, cell.source)
+    return notebook
 
 
 def front_page_list(titles: Sequence[tuple[str, str]]) -> str:
