@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 BIN := .venv/bin
 
-.PHONY: help setup train test notebooks lint
+.PHONY: help setup train test notebooks site lint
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1	\2/p' Makefile
@@ -18,6 +18,10 @@ test: setup ## set up, run all tests and notebooks
 
 notebooks: setup ## run all notebooks and keep their outputs and widgets
 	$(BIN)/python scripts/execute_notebooks.py
+
+site: setup ## make the course's pages in site/
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[site]'
+	$(BIN)/ddpm-edu course site
 
 lint: setup ## check style, of the code and the notebooks
 	$(BIN)/ruff check .
