@@ -16,6 +16,7 @@ import torch
 from ddpm_edu import cli
 from ddpm_edu.errors import DatasetError
 from ddpm_edu.simulation.kept import load_demonstration
+from ddpm_edu.training.checkpoint import list_checkpoints
 
 
 class Malicious:
@@ -55,10 +56,9 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
 
 
 @pytest.fixture
-def run(trained: tuple[Path, list[str]], tmp_path: Path) -> tuple[Path, Path, list[str]]:
+def run(trained: tuple[Path, list[str]], tmp_path: Path) -> tuple[Path, list[Path], list[str]]:
     folder = shutil.copytree(trained[0], tmp_path / "run")
-    (checkpoint,) = (folder / "checkpoints").iterdir()
-    return folder, checkpoint, trained[1]
+    return folder, list_checkpoints(folder / "checkpoints"), trained[1]
 
 
 def refused(capsys: pytest.CaptureFixture[str], owned: Path, *words: object) -> None:
@@ -81,18 +81,20 @@ def refused(capsys: pytest.CaptureFixture[str], owned: Path, *words: object) -> 
     ],
 )
 def test_going_on_with_a_run_executes_nothing(run, tmp_path: Path, capsys, name: str, way: str) -> None:
-    folder, checkpoint, options = run
-    assert (checkpoint / name).exists()
-    WAYS[way](checkpoint / name, Malicious(tmp_path / "owned"))
+    folder, checkpoints, options = run
+    for checkpoint in checkpoints:
+        assert (checkpoint / name).exists()
+        WAYS[way](checkpoint / name, Malicious(tmp_path / "owned"))
     refused(capsys, tmp_path / "owned", "train", "--run-dir", folder, *options)
 
 
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("name", ["policy.json", "ema.safetensors"])
 def test_letting_a_policy_act_executes_nothing(run, tmp_path: Path, capsys, name: str, way: str) -> None:
-    folder, checkpoint, _ = run
-    WAYS[way](checkpoint / name, Malicious(tmp_path / "owned"))
-    for place in (folder, checkpoint):
+    folder, checkpoints, _ = run
+    for checkpoint in checkpoints:
+        WAYS[way](checkpoint / name, Malicious(tmp_path / "owned"))
+    for place in (folder, checkpoints[-1]):
         refused(capsys, tmp_path / "owned", "rollout", place, "--episodes", "1")
 
 

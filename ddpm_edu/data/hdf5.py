@@ -31,7 +31,8 @@ def open_hdf5(path: Path, missing_hint: str) -> Iterator[h5py.File]:
         missing_hint: what to do when there is no such file, as the end of a sentence.
 
     Raises:
-        DatasetError: if the file is missing, unreadable, truncated, or not HDF5.
+        DatasetError: if the file is missing, unreadable, truncated, or not HDF5, or if h5py fails inside the
+            block, because bytes are damaged.
     """
     if not path.exists():
         raise DatasetError(f"{path} does not exist; {missing_hint}")
@@ -53,7 +54,13 @@ def open_hdf5(path: Path, missing_hint: str) -> Iterator[h5py.File]:
             problem = f"cannot be opened as HDF5 ({reason}); copy or download it again"
         raise DatasetError(f"{path} {problem}") from None
     with file:
-        yield file
+        try:
+            yield file
+        except (*READ_ERRORS, TypeError) as error:
+            # Damaged bytes can fail at any touch, such as asking for a dtype; ours keep their own words.
+            if isinstance(error, DatasetError) or not _raised_by_h5py(error):
+                raise
+            raise _damaged(str(path), error) from None
 
 
 def get_member(
@@ -118,6 +125,14 @@ def first_line(error: Exception) -> str:
     """The first line of an exception's message."""
     text = str(error).strip("'\" ")
     return text.splitlines()[0] if text else type(error).__name__
+
+
+def _raised_by_h5py(error: BaseException) -> bool:
+    """Whether the innermost line of the traceback is h5py's."""
+    line = error.__traceback__
+    while line is not None and line.tb_next is not None:
+        line = line.tb_next
+    return line is not None and "h5py" in line.tb_frame.f_code.co_filename
 
 
 def _damaged(where: str, error: Exception) -> DatasetError:

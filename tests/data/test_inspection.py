@@ -25,6 +25,10 @@ def test_the_summary_tells_what_is_in_the_file(write_file) -> None:
         values = np.concatenate([file[f"data/{name}/obs/object"][:] for name in summary.names])
     assert (keys["obs/object"].minimum, keys["obs/object"].maximum) == (values.min(), values.max())
 
+    assert keys["obs/object"].mean == pytest.approx(values.mean(), rel=1e-9, abs=1e-12)
+    assert keys["obs/object"].deviation == pytest.approx(values.std(), rel=1e-9)
+    assert summary.problem is None
+
     text = str(summary)
     assert "demonstrations  2 (demo_9 to demo_10)" in text
     assert "steps           17: 5 to 12 each, mean 8.5" in text
@@ -39,6 +43,7 @@ def test_other_robots_files_can_be_looked_at_but_not_trained_on(write_file) -> N
             del group["obs/object"]
             group["actions"][1, 1] = np.nan
     summary = inspect(path)
+    assert summary.problem is None  # there is no task to hold it against
     assert (summary.env_name, summary.env_version) == ("TwoArmTransport", "unknown")
     assert np.isnan({key.name: key for key in summary.keys}["actions"].maximum)
 
