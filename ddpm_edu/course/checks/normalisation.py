@@ -81,7 +81,7 @@ LIMITS_MISTAKES = (
     Mistake(
         "scales to the range from 0 to 1",
         lambda d, v: (_limits(d, v) + 1) / 2,
-        "Noise has the mean 0, and so should the data: -1 to 1. Subtract the middle, divide by half the range.",
+        "Noise has the mean 0, and so should the data: subtract the middle, divide by half the range.",
     ),
     Mistake(
         "divides by the whole range",
@@ -212,15 +212,13 @@ def _goal(action: Tensor, eef_pos: Tensor) -> Tensor:
     return eef_pos + 0.05 * action[:, :3].clamp(-1, 1)  # (B, 3)
 
 
-_CLIP = "The controller limits each entry to [-1, 1], 5 cm; a network's output can lie beyond."
+_CLIP = (
+    "The controller limits each entry to [-1, 1], 5 cm; a network's output can lie beyond. Clip before you "
+    "scale: scaled, nothing reaches 1."
+)
 _UNIT = "1 stands for 5 cm: 0.05 metres."
 GOAL_MISTAKES = (
     Mistake("does not clip the action", lambda a, p: p + 0.05 * a[:, :3], _CLIP),
-    Mistake(
-        "clips after scaling",
-        lambda a, p: p + (0.05 * a[:, :3]).clamp(-1, 1),
-        "Scaled, nothing reaches 1, and nothing is clipped. " + _CLIP,
-    ),
     Mistake("takes the action's units for metres", lambda a, p: p + a[:, :3].clamp(-1, 1), _UNIT),
     Mistake("takes the action's units for centimetres", lambda a, p: p + 0.01 * a[:, :3].clamp(-1, 1), _UNIT),
     Mistake("takes the scale of the rotation, 0.5", lambda a, p: p + 0.5 * a[:, :3].clamp(-1, 1), _UNIT),
