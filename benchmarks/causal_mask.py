@@ -1,6 +1,6 @@
 """Does the transformer need the causal mask? Small policies with and without it, several seeds each.
 
-    python benchmarks/causal_mask.py [--seeds 3] [--steps 2000] [--out data/measurements/causal_mask.json]
+    python benchmarks/causal_mask.py [--seeds 3] [--first-seed 0] [--steps 1000] [--actions absolute delta]
 
 Can, low-dim, global conditioning; delta and absolute actions, because Diffusion Policy's author suspects that
 an unmasked token reads the coming hand poses out of the later (absolute) actions
@@ -96,13 +96,16 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--steps", type=int, default=2000)
+    parser.add_argument("--first-seed", type=int, default=0)
+    parser.add_argument("--steps", type=int, default=1000)
+    parser.add_argument("--actions", nargs="+", default=["absolute", "delta"])
     parser.add_argument("--out", type=Path, default=DATA / "measurements" / "causal_mask.json")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
 
     record = {
-        "command": f"python benchmarks/causal_mask.py --seeds {arguments.seeds} --steps {arguments.steps}",
+        "command": f"python benchmarks/causal_mask.py --seeds {arguments.seeds} --steps {arguments.steps} "
+        f"--actions {' '.join(arguments.actions)}",
         "date": datetime.now(timezone.utc).date().isoformat(),
         "machine": f"{platform.machine()}, one CPU thread, torch {torch.__version__}",
         "task": "can, low-dim, global conditioning, 10 DDIM steps",
@@ -119,8 +122,8 @@ def main() -> int:
             return 2
         record["runs"] = old["runs"]
     done = {(run["action"], run["causal"], run["seed"]) for run in record["runs"]}
-    for seed in range(arguments.seeds):
-        for action in ("absolute", "delta"):
+    for seed in range(arguments.first_seed, arguments.first_seed + arguments.seeds):
+        for action in arguments.actions:
             for causal in (True, False):
                 if (action, causal, seed) in done:
                     continue

@@ -20,7 +20,7 @@ def plot_token_masks(masks: Mapping[str, tuple[ArrayLike, Sequence[str]]], text:
         masks: {title: ((N, S) bool, True where looking is allowed, names of the S columns)}.
         text: what the figure says.
     """
-    widths = [np.asarray(mask).shape[1] + 3 for mask, _ in masks.values()]
+    widths = [np.asarray(mask).shape[1] + 4 for mask, _ in masks.values()]
     with house_style():
         figure = new_figure(3.9)
         panels = np.atleast_1d(figure.subplots(1, len(masks), width_ratios=widths))
@@ -49,7 +49,7 @@ def _draw_mask(axes: Axes, mask: np.ndarray) -> None:
                     linewidth=0.5,
                 )
             )  # fmt: skip
-    axes.set(xlim=(-0.5, S - 0.5), ylim=(N - 0.5, -0.5), yticks=range(0, N, 2), aspect="equal")
+    axes.set(xlim=(-0.5, S - 0.5), ylim=(N - 0.5, -0.5), yticks=range(0, N, 2))
     axes.grid(visible=False)
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
