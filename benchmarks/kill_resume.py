@@ -98,6 +98,7 @@ def torture(
             load_demonstration(path)
         partial = sum(path.stat().st_size for path in folder.glob("killed.hdf5.*.partial"))
         kept_after.append(len(kept) or partial)
+        print(f"{name}: {hits} kills, the last after {moment:.2f} s; kept {kept_after[-1]}", flush=True)
     child = fork(lambda: work(out))
     assert os.waitpid(child, 0)[1] == 0, f"{name} does not go on"
     assert contents(out) == wanted, f"{name}: the file differs from that of an undisturbed run"
