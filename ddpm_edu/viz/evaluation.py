@@ -30,7 +30,7 @@ def plot_intervals(rows: Mapping[str, tuple[float, float, float]], title: str) -
         axes.set_yticks(range(len(rows)), list(rows))
         axes.set_ylim(len(rows) - 0.5, -0.5)
         axes.set_xlim(0, 1.01)
-        axes.xaxis.set_major_formatter(PercentFormatter(1))
+        axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
         axes.set_xlabel("episodes that succeed: observed rate and 95 % interval")
         headline(figure, title)
     return figure
@@ -77,7 +77,7 @@ def plot_luckiest(single: np.ndarray, luckiest: np.ndarray, truth: float, title:
         axes.hist(luckiest, bins=bins, density=True, histtype="step", color=INK, hatch="///",
                   linewidth=1.5, label="the luckiest of ten")  # fmt: skip
         axes.axvline(truth, color=LINES[1].color, linestyle="--", label="the truth, for all of them")
-        axes.xaxis.set_major_formatter(PercentFormatter(1))
+        axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
         axes.set_yticks([])
         axes.set_xlabel("observed success in 50 episodes")
         axes.legend(loc="upper left")

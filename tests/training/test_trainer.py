@@ -126,7 +126,7 @@ def command(run_dir, steps, launch=()):
         "--log-every",
         "1",
         "--validate-every",
-        "50",
+        "10",
         "--checkpoint-every",
         "7",
         "--steps",
@@ -161,6 +161,11 @@ def test_a_killed_run_ends_bit_identical_to_an_uninterrupted_one(tmp_path):
         found = load_file(killed / "checkpoints" / f"step_{steps:08d}" / name)
         assert expected.keys() == found.keys()
         assert all(torch.equal(expected[key], found[key]) for key in expected), name
+    # The best checkpoint too: the same step, the same weights.
+    best = [json.loads((run / "checkpoints/best/policy.json").read_text()) for run in (whole, killed)]
+    assert best[0] == best[1]
+    expected, found = (load_file(run / "checkpoints/best/ema.safetensors") for run in (whole, killed))
+    assert all(torch.equal(expected[key], found[key]) for key in expected)
     losses = [[entry["loss"] for entry in read_log(run) if "loss" in entry] for run in (whole, killed)]
     assert losses[0] == losses[1]
     assert len(losses[0]) == steps

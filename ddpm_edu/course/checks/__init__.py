@@ -5,6 +5,7 @@ from ddpm_edu.course.checks.condition import condition
 from ddpm_edu.course.checks.conditioning import global_condition, local_condition, observations_used
 from ddpm_edu.course.checks.evaluation import paired_p_value, receding_horizon, wilson
 from ddpm_edu.course.checks.film import film, residual_block
+from ddpm_edu.course.checks.full_policies import episodes_needed, loss_agreement, training_memory
 from ddpm_edu.course.checks.inpainting import inpaint, training_input
 from ddpm_edu.course.checks.masked_loss import masked_loss, padded_loss
 from ddpm_edu.course.checks.noising import alpha_bar, forward_process
@@ -22,6 +23,7 @@ __all__ = [
     "causal_mask",
     "condition",
     "count_windows",
+    "episodes_needed",
     "executed_actions",
     "film",
     "fitting_horizon",
@@ -31,6 +33,7 @@ __all__ = [
     "goal_position",
     "inpaint",
     "local_condition",
+    "loss_agreement",
     "masked_loss",
     "memory_mask",
     "observations_used",
@@ -46,6 +49,7 @@ __all__ = [
     "scale_to_limits",
     "sinusoidal_embedding",
     "training_input",
+    "training_memory",
     "v_target",
     "wilson",
     "window_rows",
