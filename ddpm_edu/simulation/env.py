@@ -221,6 +221,21 @@ class ManipulationEnv(gymnasium.Env):
         """
         return self._renderer(height, width).render(self._env.sim.data._data, camera)
 
+    def camera_pose(self, camera: str = "agentview") -> tuple[np.ndarray, np.ndarray, float]:
+        """Where a camera is now, for `ddpm_edu.viz.overlay.Camera`.
+
+        Args:
+            camera: one of those of `render_frame`.
+
+        Returns:
+            Position (3,) in metres; rotation (3, 3), whose columns are the camera's right, up and backward
+            directions in the world; vertical field of view in degrees.
+        """
+        sim = self._env.sim
+        index = sim.model.camera_name2id(camera)
+        rotation = np.array(sim.data.cam_xmat[index]).reshape(3, 3)
+        return np.array(sim.data.cam_xpos[index]), rotation, float(sim.model.cam_fovy[index])
+
     def is_success(self) -> bool:
         """Whether the task is solved in the present state."""
         return bool(self._env._check_success())
