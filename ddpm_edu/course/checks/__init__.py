@@ -13,6 +13,7 @@ from ddpm_edu.course.checks.noising_chain import forward_chain
 from ddpm_edu.course.checks.normalisation import goal_position, rotation_from_six, scale_to_limits
 from ddpm_edu.course.checks.reverse import posterior_mean, reverse_step
 from ddpm_edu.course.checks.reverse_loop import sampling_loop
+from ddpm_edu.course.checks.start_here import decisions_in, path_of_hand, seconds_of
 from ddpm_edu.course.checks.targets import sample_from_epsilon, v_target
 from ddpm_edu.course.checks.unet import fitting_horizon, sinusoidal_embedding
 from ddpm_edu.course.checks.windows import count_windows, executed_actions, window_rows
@@ -23,6 +24,7 @@ __all__ = [
     "causal_mask",
     "condition",
     "count_windows",
+    "decisions_in",
     "episodes_needed",
     "executed_actions",
     "film",
@@ -39,6 +41,7 @@ __all__ = [
     "observations_used",
     "padded_loss",
     "paired_p_value",
+    "path_of_hand",
     "posterior_mean",
     "receding_horizon",
     "residual_block",
@@ -47,6 +50,7 @@ __all__ = [
     "sample_from_epsilon",
     "sampling_loop",
     "scale_to_limits",
+    "seconds_of",
     "sinusoidal_embedding",
     "training_input",
     "training_memory",
