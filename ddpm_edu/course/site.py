@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tarfile
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from pathlib import Path
 
@@ -21,14 +21,21 @@ from nbformat import NotebookNode
 
 from ddpm_edu.course.build import SOLVED_NOTE, build_course, read_course
 from ddpm_edu.errors import NotebookError
+from ddpm_edu.files import write_atomically
 from ddpm_edu.paths import REPOSITORY
 
-# npm packages at exact versions, and the one file that the pages need of each.
-SCRIPTS = {
-    "requirejs@2.3.8": "package/require.js",  # loads the next one
-    "@jupyter-widgets/html-manager@1.0.15": "package/dist/embed-amd.js",  # moves widgets without a kernel
-    "mathjax@3.2.2": "package/es5/tex-svg.js",
+# npm packages at exact versions, and the files that the pages need of each.
+FILES = {
+    "requirejs@2.3.8": ("package/require.js",),  # loads the next one
+    "@jupyter-widgets/html-manager@1.0.15": (
+        "package/dist/embed-amd.js",  # moves widgets without a kernel
+        "package/dist/1551f4f60c37af51121f.woff2",  # the signs on the play button
+        "package/dist/7a3337626410ca2f4071.woff2",
+        "package/dist/d878b0a6a1144760244f.woff2",
+    ),
+    "mathjax@3.2.2": ("package/es5/tex-svg.js",),
 }
+FONTS_FOLDER = "@jupyter-widgets"  # pages look for the widgets' fonts in this folder beside themselves
 CACHE = REPOSITORY / "build" / "site-scripts"
 PAGE_NOTE = "The solution is folded below. In the student's notebook it is yours to write."
 PLACE = "<!-- notebooks -->"  # in docs/index.md
@@ -59,13 +66,14 @@ def build_site(paths: Sequence[Path], out: Path, docs: Path | None = None, cache
             "the pages are made by myst-nb and sphinx-book-theme; install them with: "
             ".venv/bin/python -m pip install -c constraints.txt -e '.[site]'"
         )
-    scripts = fetch_scripts(cache)
+    fetched = fetch_files(cache)
+    fonts = [file for file in fetched if file.suffix == ".woff2"]
 
     with tempfile.TemporaryDirectory(prefix="ddpm-edu-site-") as folder:
         work = Path(folder)
         shutil.copytree(docs, work / "docs")
         (work / "docs" / "notebooks").mkdir()
-        for script in scripts:
+        for script in set(fetched) - set(fonts):
             shutil.copy(script, work / "docs" / "_static" / script.name)
         for source in sources:
             nbformat.write(_page_of(source.notebook), work / "docs" / "notebooks" / source.path.name)
@@ -73,6 +81,9 @@ def build_site(paths: Sequence[Path], out: Path, docs: Path | None = None, cache
         titles = [(source.path.stem, source.notebook.cells[0].source) for source in sources]
         index.write_text(index.read_text().replace(PLACE, front_page_list(titles)))
         _run_sphinx(work / "docs", work / "html", work / "doctrees")
+        (work / "html" / "notebooks" / FONTS_FOLDER).mkdir()
+        for font in fonts:
+            shutil.copy(font, work / "html" / "notebooks" / FONTS_FOLDER / font.name)
         build_course(paths, work / "html" / "student", work / "instructor")
         if out.exists():
             shutil.rmtree(out)
@@ -104,27 +115,31 @@ def front_page_list(titles: Sequence[tuple[str, str]]) -> str:
     return "\n".join([*rows, "", *navigation])
 
 
-def fetch_scripts(cache: Path) -> list[Path]:
-    """The scripts, from the cache or through npm, which checks each package against its registered digest.
+def fetch_files(cache: Path = CACHE) -> list[Path]:
+    """The files of npm packages, from the cache or through npm, which checks each package against its digest.
+
+    Args:
+        cache: where they are kept.
 
     Raises:
-        NotebookError: if a script is not in the cache and npm is not there or gets nothing.
+        NotebookError: if a file is not in the cache and npm is not there or gets nothing.
     """
     found = []
-    for package, member in SCRIPTS.items():
+    for package, members in FILES.items():
         # The version is part of the folder's name: a new one is fetched anew.
-        script = cache / package.replace("/", "-").removeprefix("@") / Path(member).name
-        if not script.is_file():
-            _fetch(package, member, script)
-        found.append(script)
+        folder = cache / package.replace("/", "-").removeprefix("@")
+        files = {member: folder / Path(member).name for member in members}
+        if not all(file.is_file() for file in files.values()):
+            _fetch(package, files)
+        found += files.values()
     return found
 
 
-def _fetch(package: str, member: str, script: Path) -> None:
+def _fetch(package: str, files: Mapping[str, Path]) -> None:
     npm = shutil.which("npm")
     if npm is None:
         raise NotebookError(
-            f"the pages need {script.name} of the npm package {package}, and npm is not installed; "
+            f"the pages need files of the npm package {package}, and npm is not installed; "
             "install it (on Debian: apt-get install npm), or build where it is"
         )
     with tempfile.TemporaryDirectory() as folder:
@@ -135,13 +150,12 @@ def _fetch(package: str, member: str, script: Path) -> None:
         if done.returncode or not archives:
             reason = (done.stderr.strip().splitlines() or ["no answer"])[-1]
             raise NotebookError(f"npm could not fetch {package} ({reason}); try again with a network")
-        script.parent.mkdir(parents=True, exist_ok=True)
         with tarfile.open(archives[0]) as archive:
-            content = archive.extractfile(member)
-            assert content is not None, f"{package} has no {member}"
-            partial = script.with_name(script.name + ".partial")
-            partial.write_bytes(content.read())
-            partial.replace(script)
+            for member, target in files.items():
+                content = archive.extractfile(member)
+                assert content is not None, f"{package} has no {member}"
+                with write_atomically(target) as file:
+                    shutil.copyfileobj(content, file)
 
 
 def _run_sphinx(docs: Path, out: Path, doctrees: Path) -> None:

@@ -106,10 +106,10 @@ def test_a_slider_moves_its_picture_in_jupyterlab(tmp_path: Path) -> None:
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     pytest.importorskip("myst_nb", reason="myst-nb is missing; install it with: pip install -e '.[site]'")
-    from ddpm_edu.course.site import CACHE, build_site, fetch_scripts
+    from ddpm_edu.course.site import build_site, fetch_files
 
     try:
-        fetch_scripts(CACHE)
+        fetch_files()
     except NotebookError as error:
         if os.environ.get("CI"):
             raise
@@ -119,9 +119,10 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("width", [1400, 400])
 def test_a_page_moves_without_a_kernel_and_without_a_network(site: Path, width: int) -> None:
-    asked, errors = [], []
+    asked, errors, missing = [], [], []
     with browser_page(width, 900) as page:
         page.on("request", lambda request: asked.append(request.url))
+        page.on("requestfailed", lambda request: missing.append(request.url))
         page.on("pageerror", lambda error: errors.append(str(error)))
         page.goto((site.parent / "notebooks" / f"{NOTEBOOK.stem}.html").as_uri())
         pictures, times = move_slider(page, 5)
@@ -131,6 +132,7 @@ def test_a_page_moves_without_a_kernel_and_without_a_network(site: Path, width: 
     assert statistics.median(times) < MEDIAN_MS
     outside = [url for url in asked if not url.startswith(("file:", "data:", "blob:"))]
     assert not outside, f"the page asks other hosts: {outside}"
+    assert not missing
     assert not errors
 
 

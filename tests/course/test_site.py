@@ -1,0 +1,53 @@
+"""The pages' own parts; tests/browser looks at the pages themselves."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ddpm_edu.course import site
+from ddpm_edu.errors import NotebookError
+from ddpm_edu.paths import course_notebooks
+
+
+def test_the_front_page_lists_the_notebooks_in_order() -> None:
+    text = site.front_page_list([("00_start", "# What?\n\nmore"), ("01_next", "# And then?")])
+    assert "| 00 | [What?](notebooks/00_start) |" in text
+    assert 'href="student/01_next.ipynb" download' in text
+    assert text.index("00 · What? <notebooks/00_start>") < text.index("01 · And then? <notebooks/01_next>")
+
+
+def test_something_else_is_not_replaced(tmp_path: Path) -> None:
+    (tmp_path / "letters.txt").write_text("dear")
+    with pytest.raises(NotebookError, match="holds something that is not this site"):
+        site.build_site(course_notebooks()[:1], tmp_path)
+    assert (tmp_path / "letters.txt").read_text() == "dear"
+
+
+def test_without_npm_it_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(NotebookError, match="npm is not installed; install it"):
+        site.fetch_files(tmp_path / "cache")
+
+
+def test_without_a_network_it_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    npm = tmp_path / "npm"
+    npm.write_text("#!/bin/sh\necho 'getaddrinfo ENOTFOUND registry' >&2\nexit 1\n")
+    npm.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    with pytest.raises(NotebookError, match=r"npm could not fetch .* \(getaddrinfo ENOTFOUND registry\)"):
+        site.fetch_files(tmp_path / "cache")
+    assert not list(tmp_path.glob("cache/**/*.js"))
+
+
+def test_files_come_from_the_cache_when_they_are_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for package, members in site.FILES.items():
+        for member in members:
+            file = tmp_path / package.replace("/", "-").removeprefix("@") / Path(member).name
+            file.parent.mkdir(exist_ok=True)
+            file.write_text(package)
+    monkeypatch.setenv("PATH", "")
+    assert all(file.is_file() for file in site.fetch_files(tmp_path))
