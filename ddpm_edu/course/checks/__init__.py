@@ -11,6 +11,7 @@ from ddpm_edu.course.checks.masked_loss import masked_loss, padded_loss
 from ddpm_edu.course.checks.noising import alpha_bar, forward_process
 from ddpm_edu.course.checks.noising_chain import forward_chain
 from ddpm_edu.course.checks.normalisation import goal_position, rotation_from_six, scale_to_limits
+from ddpm_edu.course.checks.own_data import actions_from_positions, resample, to_xyzw
 from ddpm_edu.course.checks.reverse import posterior_mean, reverse_step
 from ddpm_edu.course.checks.reverse_loop import sampling_loop
 from ddpm_edu.course.checks.start_here import decisions_in, path_of_hand, seconds_of
@@ -19,6 +20,7 @@ from ddpm_edu.course.checks.unet import fitting_horizon, sinusoidal_embedding
 from ddpm_edu.course.checks.windows import count_windows, executed_actions, window_rows
 
 __all__ = [
+    "actions_from_positions",
     "alpha_bar",
     "attention",
     "causal_mask",
@@ -44,6 +46,7 @@ __all__ = [
     "path_of_hand",
     "posterior_mean",
     "receding_horizon",
+    "resample",
     "residual_block",
     "reverse_step",
     "rotation_from_six",
@@ -52,6 +55,7 @@ __all__ = [
     "scale_to_limits",
     "seconds_of",
     "sinusoidal_embedding",
+    "to_xyzw",
     "training_input",
     "training_memory",
     "v_target",
