@@ -99,11 +99,12 @@ def plot_mask_comparison(runs: Sequence[Mapping], text: str) -> Figure:
         text: what the figure says.
     """
     values = {(run["action"], run["causal"], run["seed"]): run for run in runs}
+    actions = sorted({run["action"] for run in runs})
     measures = (("validation_loss", "validation loss"), ("action_error", "action error (normalised, RMS)"))
     with house_style():
         figure = new_figure(3.2)
         for axes, (key, name) in zip(figure.subplots(1, 2), measures, strict=True):
-            for place, action in enumerate(("absolute", "delta")):
+            for place, action in enumerate(actions):
                 for causal, line, x in ((True, LINES[0], 2.4 * place), (False, LINES[1], 2.4 * place + 1)):
                     found = [run[key] for run in runs if (run["action"], run["causal"]) == (action, causal)]
                     axes.plot(
@@ -119,11 +120,9 @@ def plot_mask_comparison(runs: Sequence[Mapping], text: str) -> Figure:
                     if all(pair):
                         x = (2.4 * place, 2.4 * place + 1)
                         axes.plot(x, [run[key] for run in pair], color=GRAY, linewidth=1)
-            axes.set_xticks(
-                (0, 1, 2.4, 3.4),
-                ("mask\nabsolute", "none\nabsolute", "mask\ndelta", "none\ndelta"),
-                fontsize=9,
-            )
-            axes.set(ylabel=name, ylim=(0, None), xlim=(-0.5, 3.9))
+            places = [2.4 * place + side for place in range(len(actions)) for side in (0, 1)]
+            names = [f"{mask}\n{action}" for action in actions for mask in ("masks", "none")]
+            axes.set_xticks(places, names, fontsize=9)
+            axes.set(ylabel=name, ylim=(0, None), xlim=(-0.5, places[-1] + 0.5))
         headline(figure, text)
     return figure
