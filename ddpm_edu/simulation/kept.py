@@ -22,17 +22,21 @@ from ddpm_edu.files import write_atomically
 
 def save_demonstration(path: Path, demonstration: Demonstration) -> None:
     """Writes a demonstration as a zip of arrays and texts, whole or not at all."""
-    arrays = {f"obs/{key}": value for key, value in demonstration.obs.items()}
-    arrays |= {name: getattr(demonstration, name) for name in ("actions", "states", "rewards")}
     with (
         write_atomically(path) as file,
         zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive,
     ):
-        for name, value in arrays.items():
-            with archive.open(f"{name}.npy", "w") as member:
-                np.lib.format.write_array(member, np.ascontiguousarray(value), allow_pickle=False)
-        archive.writestr("model.xml", demonstration.model_xml)
-        archive.writestr("attributes.json", json.dumps(demonstration.attributes))
+        _write(archive, demonstration)
+
+
+def _write(archive: zipfile.ZipFile, demonstration: Demonstration) -> None:
+    arrays = {f"obs/{key}": value for key, value in demonstration.obs.items()}
+    arrays |= {name: getattr(demonstration, name) for name in ("actions", "states", "rewards")}
+    for name, value in arrays.items():
+        with archive.open(f"{name}.npy", "w") as file:
+            np.lib.format.write_array(file, np.ascontiguousarray(value), allow_pickle=False)
+    archive.writestr("model.xml", demonstration.model_xml)
+    archive.writestr("attributes.json", json.dumps(demonstration.attributes))
 
 
 def load_demonstration(path: Path) -> Demonstration:

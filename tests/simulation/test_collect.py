@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 
 import ddpm_edu.simulation.collect as collecting
+import ddpm_edu.simulation.kept as kept
 from ddpm_edu.data.demonstrations import Demonstrations
 from ddpm_edu.data.writer import Demonstration, DemonstrationWriter, valid_demonstrations
 from ddpm_edu.errors import ConfigError, SimulatorError
@@ -154,13 +155,13 @@ def test_ctrl_c_keeps_what_is_finished(tmp_path: Path, monkeypatch: pytest.Monke
 def test_full_disk_is_said_in_one_line_and_leaves_no_half_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = collecting._save
+    real = kept._write
 
     def full(archive: object, demonstration: Demonstration) -> None:
         real(archive, demonstration)
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(collecting, "_save", full)
+    monkeypatch.setattr(kept, "_write", full)
     with pytest.raises(SimulatorError, match="disk is full") as caught:
         collect("can", 1, tmp_path / "can.hdf5", progress=False)
     assert "\n" not in str(caught.value)
