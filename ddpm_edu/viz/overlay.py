@@ -91,9 +91,9 @@ def draw_paths(
     for path, line in zip(paths, [LINES[i % len(LINES)] for i in range(len(paths))], strict=True):
         pixels = camera.project(path)  # (N, 2)
         # a white edge: a thin dark line would be lost before a dark gripper
-        axes.plot(*pixels.T, color="white", linewidth=4.2)
-        axes.plot(*pixels.T, color=line.color, linewidth=2, linestyle=line.linestyle)
-        axes.plot(*pixels[-1], color=line.color, marker="o", markeredgecolor="white", markersize=8)
+        axes.plot(*pixels.T, color="white", linewidth=6)
+        axes.plot(*pixels.T, color=line.color, linewidth=3.4, linestyle=line.linestyle)
+        axes.plot(*pixels[-1], color=line.color, marker="o", markeredgecolor="white", markersize=10)
         axes.plot(*pixels[0], color="white", marker="s", markeredgecolor="black", markersize=7)
     axes.set(xlim=(-0.5, camera.width - 0.5), ylim=(camera.height - 0.5, -0.5), xticks=[], yticks=[])
     axes.spines[:].set_visible(False)
