@@ -123,6 +123,8 @@ def plot_mask_comparison(runs: Sequence[Mapping], text: str) -> Figure:
             places = [2.4 * place + side for place in range(len(actions)) for side in (0, 1)]
             names = [f"{mask}\n{action}" for action in actions for mask in ("masks", "none")]
             axes.set_xticks(places, names, fontsize=9)
-            axes.set(ylabel=name, ylim=(0, None), xlim=(-0.5, places[-1] + 0.5))
+            axes.set(
+                ylabel=name, ylim=(0, 1.1 * max(run[key] for run in runs)), xlim=(-0.5, places[-1] + 0.5)
+            )
         headline(figure, text)
     return figure
