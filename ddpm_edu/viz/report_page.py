@@ -107,6 +107,7 @@ def _header(numbers: Mapping[str, Any], title: str) -> str:
         ("training time", _duration(training["seconds"])),
         ("robot time to success", _seconds(numbers["seconds_to_success"])),
         (f"inference, {rollout['batch_size']} at once", f"{1000 * rollout['seconds_per_call']:.0f} ms"),
+        ("inference per action chunk", f"{1000 * rollout['seconds_per_chunk']:.1f} ms"),
         ("evaluation time", _duration(rollout["seconds"])),
     ]
     items = "".join(
