@@ -10,7 +10,7 @@ from __future__ import annotations
 import platform
 import time
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -189,7 +189,7 @@ class Trainer:
             unit="step",
             disable=not (progress and main),
         )
-        with StopRequest(max_minutes) as stop_requested:
+        with StopRequest(max_minutes) as stop_requested, closing(log) if log else nullcontext():
             while self.step < training.steps and not self._agree(stop_requested()):
                 losses.append(self._train_step())
                 bar.update()
@@ -210,8 +210,6 @@ class Trainer:
                     self._save(started)
         bar.close()
         path = self._save(started)
-        if log:
-            log.close()
         return TrainingResult(path, self.step, stop_requested.reason, time.monotonic() - started, loss_mean)
 
     def _train_step(self) -> torch.Tensor:

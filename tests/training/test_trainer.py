@@ -265,3 +265,27 @@ def test_several_seeds_are_trained_one_after_the_other(tmp_path):
         assert json.loads((checkpoint / "policy.json").read_text())["config"]["training"]["seed"] == seed
     with pytest.raises(ConfigError, match="each seed once"):
         command_module.train(settings, run_dir=tmp_path / "run", seeds=(3, 3))
+
+
+def test_a_run_that_dies_in_a_rollout_ends_bit_identical_its_best_checkpoint_too(tmp_path):
+    rates = {5: 0.5, 10: 0.9, 15: 0.95, 20: 0.1}
+
+    def trainer(name, dies_at=None):
+        def play(policy, episodes):
+            if one.step == dies_at:
+                raise RuntimeError("power cut")
+            return rates[one.step]
+
+        one = Trainer(tiny(steps=20, checkpoint_every=7, rollout_every=5), tmp_path / name, play=play)
+        return one
+
+    whole = trainer("whole").run(progress=False).checkpoint
+    for dies_at in (10, 20):
+        with pytest.raises(RuntimeError, match="power cut"):
+            trainer("killed", dies_at).run(progress=False)
+    killed = trainer("killed").run(progress=False).checkpoint
+    files = [("", name) for name in ("policy", "ema", "training")] + [("../best", "ema")]
+    for folder, name in files:
+        expected, found = (load_file(run / folder / f"{name}.safetensors") for run in (whole, killed))
+        assert expected.keys() == found.keys()
+        assert all(torch.equal(expected[key], found[key]) for key in expected), (folder, name)
