@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
-from ddpm_edu.viz.style import GRAY, LINES, PALE, headline, house_style, new_figure
+from ddpm_edu.viz.style import LINES, PALE, headline, house_style, new_figure
 
 ORDER = ("global", "local", "inpainting")
 
@@ -33,21 +33,18 @@ def plot_reach(reach: Mapping[str, ArrayLike], text: str) -> Figure:
     return figure
 
 
-def plot_learning(steps: ArrayLike, fits: Mapping[str, ArrayLike], text: str, best: float = 1.0) -> Figure:
-    """How well conditions are heeded, over training.
+def plot_learning(steps: ArrayLike, errors: Mapping[str, ArrayLike], text: str) -> Figure:
+    """The error of the actions over training, of several seeds each.
 
     Args:
         steps: (n,) training steps.
-        fits: {conditioning: (seeds, n) share of the paths that fit}.
+        errors: {conditioning: (seeds, n)}.
         text: what the figure says.
-        best: the exact share.
     """
     with house_style():
         figure = new_figure(3.2)
         axes = figure.subplots()
-        axes.axhline(best, color=GRAY, linewidth=1, linestyle=":")
-        axes.annotate("exact", (steps[0], best), xytext=(0, -13), textcoords="offset points", color=GRAY)
-        for name, values in fits.items():
+        for name, values in errors.items():
             line = LINES[0] if name == "global" else LINES[1]
             values = np.asarray(values)
             axes.fill_between(steps, values.min(0), values.max(0), color=line.color, alpha=0.18, linewidth=0)
@@ -55,8 +52,8 @@ def plot_learning(steps: ArrayLike, fits: Mapping[str, ArrayLike], text: str, be
                 steps, values.mean(0), color=line.color, linestyle=line.linestyle, marker=line.marker,
                 label=name,
             )  # fmt: skip
-        axes.set(xlabel="training steps", ylabel="paths that fit the obstacle", ylim=(0, 1.08))
-        axes.legend(loc="lower right")
+        axes.set(xlabel="training steps", ylabel="squared error of the actions", ylim=(0, None))
+        axes.legend(loc="upper right")
         headline(figure, text)
     return figure
 
@@ -125,7 +122,8 @@ def draw_two_policies(figure: Figure, samples: Mapping[str, ArrayLike], truth: A
         axes = figure.add_axes((0.09 + 0.47 * place, 0.17, 0.42, 0.62))
         axes.plot(steps, np.asarray(values).T, color=LINES[0].color, linewidth=0.8, alpha=0.6)
         axes.plot(steps, truth, color=LINES[1].color, linestyle="--", linewidth=2.4)
-        axes.set(xlim=(0, steps[-1]), ylim=(-2.2, 2.2), title=f"{name} (dashed: demonstrated)")
+        axes.set(xlim=(0, steps[-1]), xticks=range(0, len(steps), 5), ylim=(-2.2, 2.2))
+        axes.set(title=f"{name} (dashed: demonstrated)")
         axes.set_xlabel("step of the trajectory")
         axes.tick_params(labelleft=place == 0)
         if place == 0:
