@@ -118,8 +118,12 @@ def refuse_no_answer(exercise: str, answer: Any) -> None:
         CheckFailed: if there is no answer.
     """
     if isinstance(answer, NotImplementedError):
+        # The student's notebook names the function; it may be another one, which this solution calls.
+        which = f" ({answer})" if str(answer) else ""
         raise failure(
-            exercise, "The stub is still there.", "Write your solution in its place, run it, then check."
+            exercise,
+            "The stub is still there.",
+            f"Write your solution in its place{which}, run it, then check.",
         )
     if isinstance(answer, TypeError) and "positional argument" in str(answer):
         raise failure(

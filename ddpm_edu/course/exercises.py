@@ -150,7 +150,7 @@ def stub_source(source: str, place: str) -> str:
                     f"{place}: {END!r} without {BEGIN!r} before it; add it where the solution begins"
                 )
             name = _enclosing("\n".join(stub)) or "it"
-            stub.append(f'{indent}raise NotImplementedError("write {name} here, then run the check below")')
+            stub.append(f'{indent}raise NotImplementedError("{name} is yours to write")')
             indent = None
             solutions += 1
         elif "BEGIN SOLUTION" in line or "END SOLUTION" in line:
