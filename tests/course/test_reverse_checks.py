@@ -4,11 +4,8 @@ import pytest
 import torch
 
 from ddpm_edu.course import checks
-from ddpm_edu.course.checks.reverse import (
-    POSTERIOR_MEAN_MISTAKES,
-    REVERSE_STEP_MISTAKES,
-    SAMPLING_LOOP_MISTAKES,
-)
+from ddpm_edu.course.checks.reverse import POSTERIOR_MEAN_MISTAKES, REVERSE_STEP_MISTAKES
+from ddpm_edu.course.checks.reverse_loop import SAMPLING_LOOP_MISTAKES
 from ddpm_edu.course.diagnosis import CheckFailed
 from ddpm_edu.diffusion.sampling import ddpm_step
 from ddpm_edu.diffusion.schedule import NoiseSchedule
