@@ -231,7 +231,7 @@ class TrainingConfig:
     compile: Literal["no", "inductor", "eager"] = "no"
     """torch.compile the denoiser: faster steps after a minute of compiling (inductor); eager traces."""
     rollout_every: int = 0
-    """Steps between rollouts in the simulator during training; 0 for none. They choose the best checkpoint."""
+    """Steps between rollouts in the simulator while training; 0 for none. They choose the best checkpoint."""
     rollout_episodes: int = 10
     """Episodes of each such rollout."""
 

@@ -221,8 +221,8 @@ def render_demonstration(env: ManipulationEnv, source: Path, name: str) -> Demon
         far = np.linalg.norm(obs["robot0_eef_pos"] - hand, axis=-1)  # (N,) metres
         if not far.max() <= _TOLERANCE:
             raise SimulatorError(
-                f"{source}: {name}: replayed, the hand is {100 * far.max():.1f} cm from where the file says at "
-                f"step {int(far.argmax())}; its states are of another model: take a file for robosuite 1.5"
+                f"{source}: {name}: replayed, the hand is {100 * far.max():.1f} cm off what the file says at "
+                f"step {int(far.argmax())}; its states are of another model: use a file for robosuite 1.5"
             )
     return Demonstration(obs, arrays["actions"], arrays["states"], arrays["rewards"], model, attributes)
 

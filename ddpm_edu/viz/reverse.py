@@ -33,8 +33,12 @@ def plot_posterior(
         )
         density = np.exp(-0.5 * ((grid - mean) / deviation) ** 2) / (deviation * np.sqrt(2 * np.pi))
         axes.plot(grid, density, color=LINES[0].color)
-        axes.annotate("formula (line) and the\nwalks through 0.4 (steps)", (mean + deviation, density.max() * 0.6),
-                      xytext=(14, 0), textcoords="offset points")  # fmt: skip
+        axes.annotate(
+            "formula (line) and the\nwalks through 0.4 (steps)",
+            (mean + deviation, density.max() * 0.6),
+            xytext=(14, 0),
+            textcoords="offset points",
+        )
         axes.annotate("all walks", (-1.6, 0.5), color=GRAY)
         axes.set(xlabel="value one step earlier, at k - 1", ylabel="density", xlim=(-2.2, 2.2))
         headline(figure, text)

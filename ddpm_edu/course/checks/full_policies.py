@@ -1,4 +1,4 @@
-"""Checks of notebook 15: what training costs, what the loss says about success, how many episodes it takes."""
+"""Checks of notebook 15: what training costs, what the loss says about success, how many episodes."""
 
 from __future__ import annotations
 
