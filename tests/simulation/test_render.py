@@ -163,7 +163,7 @@ def change_states(group: h5py.Group, values: np.ndarray) -> None:
         ),
         (
             lambda group: group.create_dataset("obs/robot0_eef_pos", data=np.zeros((STEPS, 3))),
-            r"the hand is [0-9.]+ cm from where the file says at step \d",
+            r"the hand is [0-9.]+ cm off what the file says at step \d",
         ),
     ],
 )
