@@ -14,6 +14,7 @@ from ddpm_edu.course.checks.normalisation import goal_position, rotation_from_si
 from ddpm_edu.course.checks.own_data import actions_from_positions, resample, to_xyzw
 from ddpm_edu.course.checks.reverse import posterior_mean, reverse_step
 from ddpm_edu.course.checks.reverse_loop import sampling_loop
+from ddpm_edu.course.checks.sampling import ddim_step, steps_that_fit, trailing_timesteps
 from ddpm_edu.course.checks.start_here import decisions_in, path_of_hand, seconds_of
 from ddpm_edu.course.checks.targets import sample_from_epsilon, v_target
 from ddpm_edu.course.checks.unet import fitting_horizon, sinusoidal_embedding
@@ -26,6 +27,7 @@ __all__ = [
     "causal_mask",
     "condition",
     "count_windows",
+    "ddim_step",
     "decisions_in",
     "episodes_needed",
     "executed_actions",
@@ -55,7 +57,9 @@ __all__ = [
     "scale_to_limits",
     "seconds_of",
     "sinusoidal_embedding",
+    "steps_that_fit",
     "to_xyzw",
+    "trailing_timesteps",
     "training_input",
     "training_memory",
     "v_target",
