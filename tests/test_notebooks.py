@@ -44,7 +44,7 @@ def test_it_has_one_title(notebook: nbformat.NotebookNode) -> None:
     text = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
     lines = re.sub(
         r"^```[\s\S]*?^```", "", text, flags=re.MULTILINE
-    ).splitlines()  # "# ..." is a comment there
+    ).splitlines()  # "# …" is a comment there
     assert lines[0].startswith("# ")
     assert len([line for line in lines if line.startswith("# ")]) == 1
 
