@@ -17,6 +17,7 @@ from ddpm_edu.course.checks.reverse_loop import sampling_loop
 from ddpm_edu.course.checks.sampling import ddim_step, steps_that_fit, trailing_timesteps
 from ddpm_edu.course.checks.start_here import decisions_in, path_of_hand, seconds_of
 from ddpm_edu.course.checks.targets import sample_from_epsilon, v_target
+from ddpm_edu.course.checks.training import ema_decay, ema_update, learning_rate_factor
 from ddpm_edu.course.checks.unet import fitting_horizon, sinusoidal_embedding
 from ddpm_edu.course.checks.windows import count_windows, executed_actions, window_rows
 
@@ -29,6 +30,8 @@ __all__ = [
     "count_windows",
     "ddim_step",
     "decisions_in",
+    "ema_decay",
+    "ema_update",
     "episodes_needed",
     "executed_actions",
     "film",
@@ -38,6 +41,7 @@ __all__ = [
     "global_condition",
     "goal_position",
     "inpaint",
+    "learning_rate_factor",
     "local_condition",
     "loss_agreement",
     "masked_loss",
