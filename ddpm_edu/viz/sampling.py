@@ -56,7 +56,9 @@ def plot_errors(
             )
         if floor is not None:
             axes.axhline(floor[1], color=GRAY, linewidth=1.2)
-            axes.annotate(floor[0], (steps[0], floor[1]), xytext=(0, 4), textcoords="offset points")
+            axes.annotate(
+                floor[0], (steps[-1], floor[1]), xytext=(0, 4), textcoords="offset points", ha="right"
+            )
         axes.set(xscale="log", yscale="log", xlabel="denoising steps", ylabel=unit)
         axes.set_xticks(list(steps), [str(n) for n in steps])
         axes.xaxis.set_minor_formatter(NullFormatter())
