@@ -137,6 +137,7 @@ def loop_in_place(denoise_step, timesteps, condition_data, condition_mask, noise
 @pytest.mark.parametrize(
     ("check", "function", "part"),
     [
+        (checks.condition, lambda *a: condition_loop(*a)[::-1], "tensors are exchanged"),
         (checks.condition, float_mask, "must be bool"),
         (checks.condition, data_only, "Two tensors are wanted"),
         (checks.condition, too_short, "(3, 6, 7) is wanted"),

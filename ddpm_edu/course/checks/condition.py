@@ -69,6 +69,8 @@ def _refuse_no_pair(exercise: str, function: Callable[[Tensor, int, int], Any]) 
     if not pair or not all(isinstance(part, Tensor) for part in answer):
         raise failure(exercise, "Two tensors are wanted.", "End with: return condition_data, condition_mask")
     data, mask = answer
+    if data.dtype == torch.bool and mask.dtype != torch.bool:
+        raise failure(exercise, "Your two tensors are exchanged.", "First the data, then the mask.")
     if mask.dtype != torch.bool:
         raise failure(
             exercise,

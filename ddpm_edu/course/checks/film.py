@@ -196,6 +196,11 @@ def _residual_block(x: Tensor, cond: Tensor, block: SimpleNamespace) -> Tensor:
 
 BLOCK_MISTAKES = (
     Mistake(
+        "brings the condition in before the first convolution",
+        lambda x, cond, b: b.block_out(b.block_in(b.film(x, cond))) + b.residual(x),
+        "FiLM has a scale and a bias for each channel that the first convolution makes: it comes after it.",
+    ),
+    Mistake(
         "leaves out the way around",
         lambda x, cond, b: b.block_out(b.film(b.block_in(x), cond)),
         "Add block.residual(x) at the end: deep networks learn what to change, not everything anew.",

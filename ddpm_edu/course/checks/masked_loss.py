@@ -39,7 +39,7 @@ def masked_loss(function: Function) -> None:
         _masked_loss,
         MASKED_LOSS_MISTAKES,
         cases,
-        "Given entries add nothing, and the mean is that of the seed document: over all entries.",
+        "Given entries add nothing, and the mean is over all entries, as in the reference.",
         tolerance=1e-5,
     )
 
@@ -67,6 +67,12 @@ MASKED_LOSS_MISTAKES = (
         f"{_INVERSE} {_ALL}",
     ),
     Mistake("leaves the mask out", lambda p, t, m: _squared(p, t).mean(), _INVERSE),
+    Mistake(
+        "takes the mean first and masks afterwards",
+        lambda p, t, m: (_squared(p, t).mean() * ~m).mean(),
+        "In the mean, given entries are mixed in already. Keep one error for each entry, mask, then average; "
+        'F.mse_loss needs reduction="none" for that.',
+    ),
     Mistake(
         "divides by the entries that count, not by all",
         lambda p, t, m: _squared(p, t)[~m].mean(),

@@ -31,6 +31,7 @@ def scale_to_limits(function: Function) -> None:
         {"data": data, "values": unseen},
         {"data": constant, "values": unseen},
         {"data": nearly, "values": unseen},
+        {"data": data, "values": 3 * unseen},  # beyond the limits, as a new situation may be
     ]
     passed = "Every entry fills -1 to 1, and what never varies does no harm."
     check_function("scale_to_limits", function, _limits, LIMITS_MISTAKES, cases, passed)
@@ -58,6 +59,12 @@ def _to_zero(data: Tensor, values: Tensor) -> Tensor:
     return torch.where(constant, 0.0, _limits(data, values))
 
 
+def _from_low(data: Tensor, values: Tensor) -> Tensor:
+    low, high = data.amin(0), data.amax(0)
+    return (values - low) / torch.where(high - low < 1e-4, 1.0, high - low)
+
+
+_AROUND_0 = "Noise has the mean 0, and so should the data: subtract the middle, divide by half the range."
 _NEVER_VARIES = "An entry whose range is below 1e-4 counts as constant: divide it by 1."
 LIMITS_MISTAKES = (
     Mistake("divides by zero where an entry never varies", _unguarded(0.0), _NEVER_VARIES),
@@ -74,14 +81,41 @@ LIMITS_MISTAKES = (
     ),
     Mistake("adds 1e-6 to the range", _unguarded(1e-6), "A new value becomes huge. " + _NEVER_VARIES),
     Mistake(
+        "adds 1e-6 to the range before halving it",
+        _unguarded(5e-7),
+        "A new value becomes huge. " + _NEVER_VARIES,
+    ),
+    Mistake(
+        "moves a constant entry to -1",
+        lambda d, v: 2 * _from_low(d, v) - 1,
+        "2 * (value - low) / range - 1 is right where the range is. A constant entry has its centre at low: "
+        "subtract the centre, (low + high) / 2, and divide by half the range, or by 1.",
+    ),
+    Mistake(
+        "clips what lies beyond the limits",
+        lambda d, v: _limits(d, v).clamp(-1, 1),
+        "A new situation may lie beyond the training data. Clipped, it looks like one at the edge, and "
+        "cannot be turned back.",
+    ),
+    Mistake(
         "turns a constant entry into 0, whatever comes",
         _to_zero,
         "Then it cannot be turned back. Subtract its centre and divide by 1.",
     ),
     Mistake(
+        "subtracts the smallest value and divides by the whole range, which gives 0 to 1",
+        lambda d, v: _from_low(d, v),
+        _AROUND_0,
+    ),
+    Mistake(
+        "gives 0 to 1, and divides by zero where an entry never varies",
+        lambda d, v: (v - d.amin(0)) / (d.amax(0) - d.amin(0)),
+        _AROUND_0 + " " + _NEVER_VARIES,
+    ),
+    Mistake(
         "scales to the range from 0 to 1",
         lambda d, v: (_limits(d, v) + 1) / 2,
-        "Noise has the mean 0, and so should the data: subtract the middle, divide by half the range.",
+        _AROUND_0,
     ),
     Mistake(
         "divides by the whole range",
@@ -124,8 +158,14 @@ def rotation_from_six(function: Function) -> None:
     """
     six = torch.randn(8, 6, generator=torch.Generator().manual_seed(0))
     cases: list[Arguments] = [{"six": six}, {"six": six[:3] * torch.tensor([0.1, 0.1, 0.1, 9, 9, 9])}]
-    passed = "Any six numbers become a rotation, the nearest one to what they say."
+    passed = "Any six numbers become a rotation: rows of length 1, perpendicular, never a mirror image."
     check_function("rotation_from_six", function, _gram_schmidt(), SIX_MISTAKES, cases, passed)
+
+
+def _only_along(six: Tensor) -> Tensor:
+    a, b = F.normalize(six[:, :3], dim=-1), six[:, 3:]
+    b = F.normalize((a * b).sum(-1, keepdim=True) * a, dim=-1)
+    return torch.stack([a, b, torch.linalg.cross(a, b)], dim=-2)  # (B, 3, 3)
 
 
 def _gram_schmidt(
@@ -151,6 +191,11 @@ def _gram_schmidt(
 
 _ORDER = "First a = unit(first three); then b = unit(last three - (a . last three) a); then c = a x b."
 SIX_MISTAKES = (
+    Mistake(
+        "keeps the second's part along the first, and throws the rest away",
+        _only_along,
+        "(a . b) a is the part to take away: b - (a . b) a is perpendicular to a.",
+    ),
     Mistake(
         "puts the vectors into columns",
         _gram_schmidt(column=True),
@@ -218,6 +263,11 @@ _CLIP = (
 )
 _UNIT = "1 stands for 5 cm: 0.05 metres."
 GOAL_MISTAKES = (
+    Mistake(
+        "adds centimetres to metres",
+        lambda a, p: p + 5 * a[:, :3].clamp(-1, 1),
+        "1 stands for 5 cm: 0.05 metres.",
+    ),
     Mistake("does not clip the action", lambda a, p: p + 0.05 * a[:, :3], _CLIP),
     Mistake("takes the action's units for metres", lambda a, p: p + a[:, :3].clamp(-1, 1), _UNIT),
     Mistake("takes the action's units for centimetres", lambda a, p: p + 0.01 * a[:, :3].clamp(-1, 1), _UNIT),

@@ -48,6 +48,11 @@ SECONDS_MISTAKES = (
     Mistake("counts the batch, not the time steps", _lasts(0), _SHAPE),
     Mistake("counts the numbers of an action, not the time steps", _lasts(2), _SHAPE),
     Mistake("returns steps, not seconds", _lasts(1, 1.0), _STEP),
+    Mistake(
+        "rounds down to whole seconds",
+        lambda trajectory: torch.tensor(trajectory.shape[1] // 20),
+        "`//` drops what is left over. 16 steps last less than a second: divide by `/`.",
+    ),
     Mistake("returns milliseconds", _lasts(1, 50.0), _STEP),
     Mistake("multiplies by 20 where it should divide", _lasts(1, 20.0), _STEP),
     Mistake(
@@ -143,6 +148,16 @@ PATH_MISTAKES = (
         "Add up over time, dim=0; x, y and z stay apart.",
     ),
     Mistake("begins at the origin", lambda s, a, m: m * a[:, :3].cumsum(0), "The hand begins at `start`."),
+    Mistake(
+        "scales the start along with the moves",
+        lambda s, a, m: m * (s + a[:, :3].cumsum(0)),
+        "`start` is in metres already: multiply the moves only, then add the start.",
+    ),
+    Mistake(
+        "returns the start as the first point, T + 1 points in all",
+        lambda s, a, m: torch.cat([s[None], _path(s, a, m)]),
+        "T points are wanted: where the hand is after each of the T actions.",
+    ),
     Mistake(
         "takes the actions' units for metres",
         lambda s, a, m: s + a[:, :3].cumsum(0),

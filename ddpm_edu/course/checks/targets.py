@@ -136,6 +136,16 @@ V_TARGET_MISTAKES = (
         "With hardly any noise v is the noise, so sqrt(alpha_bar), near 1 there, belongs to the noise.",
     ),
     Mistake(
+        "exchanges clean and noise: it returns a x_0 - s epsilon",
+        TwoTerms(lambda a, s: a, lambda a, s: -s),
+        "With hardly any noise (a near 1) v is about the noise, not the clean trajectory. " + _ROTATED,
+    ),
+    Mistake(
+        "takes 1 - sqrt(alpha_bar) for the factor of the clean trajectory",
+        TwoTerms(lambda a, s: -(1 - a), lambda a, s: a),
+        "The root is over the difference: s = sqrt(1 - alpha_bar), so that a^2 + s^2 = 1.",
+    ),
+    Mistake(
         "takes no square roots",
         TwoTerms(lambda a, s: -(s**2), lambda a, s: a**2),
         "alpha_bar is a share of variance. What multiplies a trajectory is its square root.",
@@ -215,9 +225,14 @@ SAMPLE_FROM_EPSILON_MISTAKES = (
         "That gives epsilon where x_0 is known. " + _SOLVE,
     ),
     Mistake(
-        "divides only one of the two terms",
+        "divides x_k by a, but not the noise",
         TwoTerms(lambda a, s: 1 / a, lambda a, s: -s),
         "Mind the brackets: (x_k - s * epsilon) / a.",
+    ),
+    Mistake(
+        "divides the noise by a, but not x_k",
+        TwoTerms(lambda a, s: 1 + 0 * a, lambda a, s: -s / a),
+        "Division binds before subtraction. Mind the brackets: (x_k - s * epsilon) / a.",
     ),
     Mistake(
         "uses the formula for a predicted v",

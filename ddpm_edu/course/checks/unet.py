@@ -86,6 +86,13 @@ EMBEDDING_MISTAKES = (
         "The exponent is negative: the fastest frequency is 1, the others are slower.",
     ),
     Mistake(
+        "takes powers of e, not of 10000",
+        lambda k, dim: _sines_and_cosines(
+            k[:, None] * (-torch.arange(int(dim) // 2) / (int(dim) // 2 - 1)).exp()
+        ),
+        "The slowest clock must not come round within 100 steps: 10000 ** exponent.",
+    ),
+    Mistake(
         "spaces the wavelengths evenly, not on a logarithmic scale",
         _even_wavelengths,
         "From one entry to the next the frequency shrinks by the same factor: exponents are evenly spaced.",
@@ -176,6 +183,11 @@ HORIZON_MISTAKES = (
         "multiplies by 2 for each level, where halvings multiply among themselves",
         lambda steps, levels: _round_up(steps, max(1, 2 * (levels - 1))),
         "Halving twice divides by 2 * 2, three times by 2 * 2 * 2: a power of two.",
+    ),
+    Mistake(
+        "rounds up to a power of two",
+        lambda steps, levels: 1 << (steps - 1).bit_length(),
+        "12 is no power of two, and fits three levels: 12, 6, 3. A multiple of 2^(levels - 1) is enough.",
     ),
     Mistake(
         "returns the divisor, not a horizon",

@@ -154,6 +154,11 @@ _FENCE = "A window of T steps fits into T steps once, not zero times: L - T + 1 
 COUNT_MISTAKES = (
     Mistake("leaves the padding out", _windows_of(lambda To, Ta, T: 1), _BOTH),
     Mistake(
+        "leaves the padding out, and lets a short demonstration count for less than nothing",
+        _windows_of(lambda To, Ta, T: 1, None),
+        _BOTH + " And each demonstration has at least one window.",
+    ),
+    Mistake(
         "leaves the padding out, and is off by one",
         _windows_of(lambda To, Ta, T: 0, 0),
         _FENCE + " " + _BOTH,
