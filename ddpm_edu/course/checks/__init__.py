@@ -15,6 +15,7 @@ from ddpm_edu.course.checks.own_data import actions_from_positions, resample, to
 from ddpm_edu.course.checks.reverse import posterior_mean, reverse_step
 from ddpm_edu.course.checks.reverse_loop import sampling_loop
 from ddpm_edu.course.checks.sampling import ddim_step, steps_that_fit, trailing_timesteps
+from ddpm_edu.course.checks.seeing import image_to_input, random_crop, spatial_softmax
 from ddpm_edu.course.checks.start_here import decisions_in, path_of_hand, seconds_of
 from ddpm_edu.course.checks.targets import sample_from_epsilon, v_target
 from ddpm_edu.course.checks.training import ema_decay, ema_update, learning_rate_factor
@@ -40,6 +41,7 @@ __all__ = [
     "forward_process",
     "global_condition",
     "goal_position",
+    "image_to_input",
     "inpaint",
     "learning_rate_factor",
     "local_condition",
@@ -51,6 +53,7 @@ __all__ = [
     "paired_p_value",
     "path_of_hand",
     "posterior_mean",
+    "random_crop",
     "receding_horizon",
     "resample",
     "residual_block",
@@ -61,6 +64,7 @@ __all__ = [
     "scale_to_limits",
     "seconds_of",
     "sinusoidal_embedding",
+    "spatial_softmax",
     "steps_that_fit",
     "to_xyzw",
     "trailing_timesteps",
