@@ -187,7 +187,11 @@ def refuse_new_answers(
 
 def unknown(exercise: str, case: Arguments, answer: Tensor | Exception, right: Tensor) -> CheckFailed:
     """What can be said about an answer that no known mistake explains."""
-    shapes = ", ".join(f"{name} {tuple(value.shape)}" for name, value in case.items())
+    # A number is shown as it is: its shape () says nothing.
+    shapes = ", ".join(
+        f"{name} {tuple(value.shape) if value.ndim else f'{value.item():.4g}'}"
+        for name, value in case.items()
+    )
     if isinstance(answer, Exception):
         what = f"It raises {type(answer).__name__}: {answer}"
     elif answer.shape != right.shape:

@@ -55,6 +55,11 @@ def test_each_known_mistake_is_named(check, name, function):
     assert f"Your function {name}" in str(caught.value)
 
 
+def test_an_unknown_mistake_is_shown_with_its_numbers():
+    with pytest.raises(CheckFailed, match=r"positions \(\d+, 3\), largest_step 0\.\d+\."):
+        checks.actions_from_positions(lambda positions, largest_step: 0.1 * positions)
+
+
 def stub(*_):
     raise NotImplementedError
 

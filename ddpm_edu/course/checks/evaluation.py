@@ -286,6 +286,13 @@ PAIRED = (
         "Before looking, either policy could have been the better one: both tails count, so double it.",
     ),
     (
+        "counts all successes of each policy, where only the disagreements are tosses of the coin",
+        lambda f, s: torch.tensor(
+            min(1.0, 2 * _tail(min(int(f.sum()), int(s.sum())), int(f.sum()) + int(s.sum())))
+        ),
+        "A start that both solve speaks for neither: count (first & ~second) and (~first & second).",
+    ),
+    (
         "gives more than 1 when the policies are equal",
         lambda f, s: torch.tensor(2 * _tail(min(_disagreements(f, s)), sum(_disagreements(f, s)))),
         "Doubled, the middle is counted twice. A probability is at most 1.",

@@ -106,6 +106,11 @@ ACTIONS = (
     ),
     ("gives metres", lambda p, s: _moves(p), "The controller's 1 means largest_step metres: divide."),
     (
+        "clips metres, and never divides",
+        lambda p, s: _moves(p).clamp(-1, 1),
+        "The controller's 1 means largest_step metres: divide first, then clip.",
+    ),
+    (
         "multiplies by the largest step",
         lambda p, s: (_moves(p) * s).clamp(-1, 1),
         "An action of 1 is a move of largest_step: divide by it.",
@@ -170,6 +175,11 @@ RESAMPLED = (
     (
         "takes the sample before",
         lambda t, v, w: v[(torch.searchsorted(t, w, right=True) - 1).clamp(min=0)],
+        "Up to one sensor period old, and another age at each step: mix the two neighbours.",
+    ),
+    (
+        "takes the sample before, even where one lies at the wanted time itself",
+        lambda t, v, w: v[torch.searchsorted(t, w).clamp(1, len(t) - 1) - 1],
         "Up to one sensor period old, and another age at each step: mix the two neighbours.",
     ),
     (
