@@ -67,6 +67,15 @@ def contents(path: Path) -> dict[str, bytes]:
     return found
 
 
+def assert_alike(found: np.ndarray, wanted: np.ndarray, key: str) -> None:
+    """Equal up to rounding: compiled routines of another machine, or another compilation, round differently."""
+    difference = np.abs(found.astype(np.float64) - wanted.astype(np.float64))
+    if wanted.dtype == np.uint8:  # a moved edge would change many pixels by much
+        assert difference.mean() < 0.01, key
+    else:
+        assert difference.max() < 1e-6, key
+
+
 def test_pictures_and_numbers_are_those_that_collecting_recorded(rendered: Path) -> None:
     with h5py.File(shipped_demonstrations("can", "image")) as shipped, h5py.File(rendered) as file:
         assert list(file["data"]) == ["demo_0", "demo_2", "demo_9"]
@@ -74,7 +83,7 @@ def test_pictures_and_numbers_are_those_that_collecting_recorded(rendered: Path)
             theirs = shipped["data"][name]
             assert set(group["obs"]) == set(theirs["obs"])
             for key, values in group["obs"].items():
-                np.testing.assert_array_equal(values[:], theirs["obs"][key][:STEPS], err_msg=key)
+                assert_alike(values[:], theirs["obs"][key][:STEPS], key)
             for key in ("actions", "states", "rewards"):
                 np.testing.assert_array_equal(group[key][:], theirs[key][:STEPS], err_msg=key)
     demonstrations = Demonstrations.read(rendered, "can", "image", filter_key="train")
@@ -89,7 +98,7 @@ def test_published_low_dim_files_are_rendered_too(rendered: Path, raw: Path, tmp
     assert done.demonstrations == 1
     with h5py.File(rendered) as wanted, h5py.File(done.path) as found:
         for key, values in found["data/demo_0/obs"].items():
-            np.testing.assert_array_equal(values[:], wanted["data/demo_0/obs"][key][:], err_msg=key)
+            assert_alike(values[:], wanted["data/demo_0/obs"][key][:], key)
 
 
 def killed_renderings(source: Path, out: Path, kills: int, rest: float = 0.0) -> int:
