@@ -68,7 +68,7 @@ def contents(path: Path) -> dict[str, bytes]:
 
 
 def assert_alike(found: np.ndarray, wanted: np.ndarray, key: str) -> None:
-    """Equal up to rounding: compiled routines of another machine, or another compilation, round differently."""
+    """Equal up to rounding: what another machine, or another compilation, computes rounds differently."""
     difference = np.abs(found.astype(np.float64) - wanted.astype(np.float64))
     if wanted.dtype == np.uint8:  # a moved edge would change many pixels by much
         assert difference.mean() < 0.01, key
