@@ -42,9 +42,7 @@ def test_only_cells_that_mean_to_fail_show_an_error(notebook: nbformat.NotebookN
 
 def test_it_has_one_title(notebook: nbformat.NotebookNode) -> None:
     text = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
-    lines = re.sub(
-        r"^```[\s\S]*?^```", "", text, flags=re.MULTILINE
-    ).splitlines()  # "# …" is a comment there
+    lines = re.sub(r"^```[\s\S]*?^```", "", text, flags=re.MULTILINE).splitlines()  # "# …" is a comment there
     assert lines[0].startswith("# ")
     assert len([line for line in lines if line.startswith("# ")]) == 1
 
