@@ -21,6 +21,7 @@ from ddpm_edu.course.checks.targets import sample_from_epsilon, v_target
 from ddpm_edu.course.checks.training import ema_decay, ema_update, learning_rate_factor
 from ddpm_edu.course.checks.unet import fitting_horizon, sinusoidal_embedding
 from ddpm_edu.course.checks.windows import count_windows, executed_actions, window_rows
+from ddpm_edu.course.diagnosis import once_solved
 
 __all__ = [
     "actions_from_positions",
@@ -49,6 +50,7 @@ __all__ = [
     "masked_loss",
     "memory_mask",
     "observations_used",
+    "once_solved",
     "padded_loss",
     "paired_p_value",
     "path_of_hand",
