@@ -46,20 +46,21 @@ def plot_turn(angles: ArrayLike, quaternions: ArrayLike, six: ArrayLike, text: s
     """
     with house_style():
         figure = new_figure(3.0)
-        for axes, values, names, title in zip(
+        for axes, values, names, places, title in zip(
             figure.subplots(1, 2, sharey=True),
             (np.asarray(quaternions)[:, 2:], np.asarray(six)[:, [0, 1]]),
             (("z", "w"), _SIX[:2]),
+            (((30, -9), (310, -16)), ((40, 8), (215, -14))),  # degrees, and points beside the line
             ("quaternion with w >= 0", "two of the six numbers"),
             strict=True,
         ):
-            for column, (name, line) in enumerate(zip(names, LINES, strict=False)):
+            for column, (name, line, (at, beside)) in enumerate(zip(names, LINES, places, strict=False)):
                 axes.plot(np.asarray(angles), values[:, column], color=line.color, linestyle=line.linestyle)
-                place = len(values) // 8 + len(values) // 6 * column
+                place = int(np.abs(np.asarray(angles) - at).argmin())
                 axes.annotate(
                     name,
                     (np.asarray(angles)[place], values[place, column]),
-                    xytext=(6, 5),
+                    xytext=(8, beside),
                     textcoords="offset points",
                     color=line.color,
                 )

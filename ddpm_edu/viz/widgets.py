@@ -13,11 +13,17 @@ from typing import Any
 
 import IPython.display
 import ipywidgets
+import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from PIL import Image
+from PIL import Image, ImageColor
 
 from ddpm_edu.errors import ConfigError
+from ddpm_edu.viz.style import GRAY, INK, LINES, PALE
+
+_HOUSE_COLORS = [
+    ImageColor.getrgb(color) for color in ("white", INK, GRAY, PALE, *(line.color for line in LINES))
+]
 
 
 def render_frames(
@@ -47,7 +53,7 @@ def render_frames(
         draw(figure, value)
         canvas.draw()
         picture = Image.frombuffer("RGBA", canvas.get_width_height(), canvas.buffer_rgba())
-        frames.append(_png(picture.convert("RGB").quantize(colors, dither=Image.Dither.NONE)))
+        frames.append(_png(_with_fewer_colors(picture.convert("RGB"), colors)))
     return frames
 
 
@@ -152,7 +158,25 @@ def film_strip(
     strip = Image.new("RGB", (columns * width, rows * height), "white")
     for place, picture in enumerate(chosen):
         strip.paste(picture, (place % columns * width, place // columns * height))
-    return IPython.display.Image(_png(strip.quantize(64, dither=Image.Dither.NONE)))
+    return IPython.display.Image(_png(_with_fewer_colors(strip, 64)))
+
+
+def _with_fewer_colors(picture: Image.Image, colors: int) -> Image.Image:
+    """The picture in at most so many colours, those of the house's lines among them.
+
+    A palette made of the picture alone is shared out by area: over a photograph, thin lines turn gray.
+    """
+    values = np.asarray(picture).reshape(-1, 3)  # (pixels, 3)
+    packed = values @ np.array([1 << 16, 1 << 8, 1])
+    _, first, place = np.unique(packed, return_index=True, return_inverse=True)
+    there = values[first].astype(int)  # (n, 3) each colour once
+    kept = [color for color in _HOUSE_COLORS if (there == color).all(axis=1).any()][: colors // 2]
+    made = picture.quantize(colors - len(kept), dither=Image.Dither.NONE).getpalette() or []
+    palette = np.array([*kept, *np.reshape(made, (-1, 3))[: colors - len(kept)]])  # (colors, 3)
+    nearest = np.square(there[:, None] - palette).sum(axis=2).argmin(axis=1)  # (n,)
+    reduced = Image.fromarray(nearest[place].reshape(picture.height, picture.width).astype(np.uint8), "P")
+    reduced.putpalette(palette.astype(np.uint8).tobytes())
+    return reduced
 
 
 def _png(picture: Image.Image) -> bytes:

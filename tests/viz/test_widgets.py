@@ -3,11 +3,13 @@
 import io
 
 import ipywidgets
+import matplotlib.colors
 import numpy as np
 import pytest
 from PIL import Image
 
 from ddpm_edu.errors import ConfigError
+from ddpm_edu.viz.style import LINES
 from ddpm_edu.viz.widgets import film_strip, render_frames, scrubber
 
 
@@ -39,6 +41,23 @@ def test_few_colours_make_small_files(frames):
         <= 4
         < len(np.unique(pixels(many).reshape(-1, 3), axis=0))
     )
+
+
+def test_thin_lines_keep_their_colour_over_a_photograph():
+    photograph = np.random.default_rng(0).integers(60, 140, (200, 200, 3), dtype=np.uint8)
+
+    def draw(figure, line):
+        axes = figure.add_axes((0, 0, 1, 1))
+        axes.imshow(photograph)
+        axes.plot([20, 180], [100, 100], color=line.color, linewidth=2, snap=True)
+        axes.set_axis_off()
+
+    frames = render_frames(draw, LINES, size=(2, 2))
+    strip = pixels(film_strip(frames, range(len(LINES))).data)
+    for place, line in enumerate(LINES):
+        color = np.rint(255 * np.array(matplotlib.colors.to_rgb(line.color)))
+        for picture in (pixels(frames[place]), strip[:, 200 * place : 200 * (place + 1)]):
+            assert (picture == color).all(axis=-1).sum() > 100, line
 
 
 def test_the_slider_moves_the_pictures_without_a_kernel(frames):
