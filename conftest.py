@@ -8,6 +8,8 @@ from pathlib import Path
 
 # torch reads it when it loads. One thread per process is the steady measure on a machine that others share.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# tqdm reads it when it loads. A bar that appears only on slow machines is an output too many in a notebook.
+os.environ.setdefault("TQDM_DISABLE", "1")
 
 import pytest
 from hypothesis import settings

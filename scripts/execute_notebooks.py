@@ -62,6 +62,7 @@ def main() -> int:
     arguments = parser.parse_args()
     paths = arguments.notebooks or sorted(NOTEBOOKS.glob("*.ipynb"))
     failed = False
+    os.environ.setdefault("TQDM_DISABLE", "1")  # for the kernels: bars come and go with the machine's speed
     for path in tqdm(paths, unit="notebook"):
         try:
             execute(path.resolve(), arguments.timeout)

@@ -109,24 +109,24 @@ class Demonstrations:
                 else:
                     obs[key.name] = np.empty((N, *key.shape), np.float32)  # (N, ...)
 
-            for group, end, length in zip(
-                # Low-dim files are read at once; the bar shows where cameras make it take longer.
-                tqdm(groups, desc=f"reading {path.name}", unit="demo", delay=5, leave=False),
-                episode_ends,
-                lengths,
-                strict=True,
-            ):
-                rows, where = slice(end - length, end), f"{path}: {place(group)}"
-                read_into(group["actions"], action[rows])
-                check_actions(f"{where}/actions", action[rows])
-                for key in keys:
-                    read_into(group["obs"][key.name], obs[key.name][rows])
-                    if key.type == "low_dim":
-                        check_observations(f"{where}/obs/{key.name}", obs[key.name][rows], key)
-                if "object" in obs:
-                    hand = obs["robot0_eef_pos"][rows], obs["robot0_eef_quat"][rows]
-                    if object_order(obs["object"][rows], *hand) == "hand first":
-                        obs["object"][rows] = to_world_first(obs["object"][rows], *hand)
+            # Low-dim files are read at once; the bar shows where cameras make it take longer. As an iterator
+            # it would show itself red in a notebook whenever a demonstration is refused.
+            with tqdm(
+                total=len(groups), desc=f"reading {path.name}", unit="demo", delay=5, leave=False
+            ) as bar:
+                for group, end, length in zip(groups, episode_ends, lengths, strict=True):
+                    rows, where = slice(end - length, end), f"{path}: {place(group)}"
+                    read_into(group["actions"], action[rows])
+                    check_actions(f"{where}/actions", action[rows])
+                    for key in keys:
+                        read_into(group["obs"][key.name], obs[key.name][rows])
+                        if key.type == "low_dim":
+                            check_observations(f"{where}/obs/{key.name}", obs[key.name][rows], key)
+                    if "object" in obs:
+                        hand = obs["robot0_eef_pos"][rows], obs["robot0_eef_quat"][rows]
+                        if object_order(obs["object"][rows], *hand) == "hand first":
+                            obs["object"][rows] = to_world_first(obs["object"][rows], *hand)
+                    bar.update()
         for key in keys:
             if key.type == "rgb":
                 obs[key.name] = np.moveaxis(obs[key.name], -1, 1)  # (N, 3, H, W), a view
