@@ -112,7 +112,7 @@ def collect(
         "seed": seed,
         "disturbance": asdict(disturbance or Disturbance()),
     }
-    done = _finished(out)
+    done = collection_settings(out)
     if done is not None and done.pop("n", None) == n and done == settings:
         return _summary(out)
     if out.exists() and not overwrite:
@@ -127,7 +127,7 @@ def collect(
             chosen = _first_successes(kept, n)
             _assemble(out, task, observation, settings, folder, kept, chosen)
     finally:
-        if out.exists() and _finished(out) == {**settings, "n": n}:
+        if out.exists() and collection_settings(out) == {**settings, "n": n}:
             shutil.rmtree(folder, ignore_errors=True)
     return _summary(out)
 
@@ -296,7 +296,7 @@ def _assemble(
             writer.add(load_demonstration(folder / f"attempt_{number}.zip"))
 
 
-def _finished(out: Path) -> dict[str, Any] | None:
+def collection_settings(out: str | Path) -> dict[str, Any] | None:
     """The settings that a complete file was collected with, n among them; None if it is something else."""
     import h5py
 

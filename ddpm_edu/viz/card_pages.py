@@ -55,8 +55,9 @@ def card_page(card: Mapping[str, Any]) -> str:
     ]  # fmt: skip
     table = "\n".join(f"| {name} | {value} |" for name, value in rows)
     video = f"[Video of successes and failures]({card['video']})\n\n" if card["video"] else "No video.\n\n"
+    commands = "\n".join(filter(None, (training.get("collect"), training["command"], last["command"])))
     return (
-        f"# {title}\n\n```sh\n{training['command']}\n{last['command']}\n```\n\n| | |\n|---|---|\n{table}\n\n"
+        f"# {title}\n\n```sh\n{commands}\n```\n\n| | |\n|---|---|\n{table}\n\n"
         f"{video}![Learning curve]({card['name']}.png)\n\n"
         "One training seed: the interval says how sure the success of this policy is, not how much policies "
         "of other seeds differ.\n"

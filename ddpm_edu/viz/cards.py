@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from ddpm_edu.config import Config, to_dict
+from ddpm_edu.config import Config, override, to_dict
 from ddpm_edu.errors import CheckpointError, ConfigError, DatasetError
 from ddpm_edu.files import write_atomically
 from ddpm_edu.presets import PRESETS, preset
+from ddpm_edu.simulation.collect import collection_settings
+from ddpm_edu.simulation.episodes import Disturbance
 from ddpm_edu.simulation.results import RolloutResult
 from ddpm_edu.training.checkpoint import BEST, find_checkpoint, read_checkpoint
 from ddpm_edu.training.log import read_log
@@ -63,6 +66,12 @@ def make_card(
     rollout = _find_rollout(run) if rollout is None else Path(rollout)
     losses = [entry for entry in log if "loss" in entry]
     held_out = [entry["validation_loss"] for entry in log if "validation_loss" in entry]
+    demonstrations = config.data.path or f"data/{config.policy.task}_{config.policy.observation}.hdf5"
+    collect = collect_command(config.data.path)
+    if collect:
+        # Where the file lay on this machine helps nobody: the card's commands make it anew, in one place.
+        demonstrations = collect.split()[-1]
+        config = override(config, data__path=demonstrations)
     card = {
         "name": name,
         "policy": to_dict(config.policy),
@@ -72,8 +81,8 @@ def make_card(
             "seconds": losses[-1].get("seconds"),
             "loss": losses[-1]["loss"],
             "validation_loss": held_out[-1] if held_out else None,
-            "demonstrations": config.data.path
-            or f"data/{config.policy.task}_{config.policy.observation}.hdf5",
+            "demonstrations": demonstrations,
+            "collect": collect,
             **{
                 key: checkpoint.about.get(key) for key in ("device", "threads", "torch", "python", "ddpm_edu")
             },
@@ -138,6 +147,25 @@ def training_command(config: Config, run_dir: str) -> str:
         else:
             words.append(f"--{option} {' '.join(map(str, value if isinstance(value, list) else [value]))}")
     return " ".join(["ddpm-edu train", *words, f"--run-dir {run_dir}"])
+
+
+def collect_command(path: str | None) -> str | None:
+    """The `ddpm-edu collect` command that makes a file of demonstrations anew.
+
+    None without a path (the shipped files), and for a file that was not collected by that command.
+    """
+    settings = None if path is None else collection_settings(path)
+    if path is None or settings is None:
+        return None
+    defaults = {"task": "can", "n": 200, "observation": "low_dim", "seed": 0}
+    words = [f"--{key} {settings[key]}" for key, value in defaults.items() if settings[key] != value]
+    usual = asdict(Disturbance())
+    words += [
+        f"--disturbance.{key.replace('_', '-')} {value}"
+        for key, value in settings["disturbance"].items()
+        if value != usual[key]
+    ]
+    return " ".join(["ddpm-edu collect", *words, f"--out runs/demonstrations/{Path(path).name}"])
 
 
 def _differences(base: Mapping[str, Any], mine: Mapping[str, Any]) -> list[tuple[str, Any]]:

@@ -10,10 +10,12 @@ from ddpm_edu.config import override, to_dict
 from ddpm_edu.errors import ConfigError, DatasetError
 from ddpm_edu.factory import build_policy
 from ddpm_edu.presets import preset
+from ddpm_edu.simulation.collect import collect
+from ddpm_edu.simulation.episodes import Disturbance
 from ddpm_edu.simulation.results import Episode, RolloutResult
 from ddpm_edu.training.checkpoint import Checkpoint, save_checkpoint
 from ddpm_edu.viz.card_pages import BEGIN, END, tables, write_between_markers
-from ddpm_edu.viz.cards import make_card, read_cards, training_command
+from ddpm_edu.viz.cards import collect_command, make_card, read_cards, training_command
 
 SMALL = dict(down_dims=(16, 32), n_groups=4, diffusion_step_embed_dim=16, steps=40)
 
@@ -90,6 +92,20 @@ def test_the_command_on_a_card_makes_the_same_configuration(choice, overrides, o
     words = command.split()[2:-2]
     read = tyro.cli(tyro.conf.OmitArgPrefixes[Settings], args=words, default=default_settings(words))
     assert read.config == config
+
+
+def test_a_card_says_how_its_demonstrations_are_made(tmp_path):
+    path = tmp_path / "few.hdf5"
+    disturbance = Disturbance(push_chance=0.02)
+    collect("can", 1, path, seed=3, disturbance=disturbance, progress=False)
+    out = tmp_path / "results"
+    card = json.loads(make_card(finished_run(tmp_path / "run", path=str(path)), out=out).read_text())
+    made = "ddpm-edu collect --n 1 --seed 3 --disturbance.push-chance 0.02 --out runs/demonstrations/few.hdf5"
+    assert card["training"]["collect"] == made
+    assert "--path runs/demonstrations/few.hdf5 " in card["training"]["command"]
+    assert made in (out / f"{card['name']}.md").read_text()
+    assert collect_command(None) is None
+    assert collect_command(str(tmp_path / "missing.hdf5")) is None
 
 
 def test_only_what_stands_between_the_markers_is_replaced(tmp_path):
