@@ -42,8 +42,9 @@ def local_padded(features, To, T):
     return torch.nn.functional.pad(features[:, :To], (0, 0, 0, T - To))
 
 
-def local_multiplied(features, To, T):
-    return features[:, :T] * (torch.arange(T) < To)[:, None]
+def local_concatenated(features, To, T):
+    B, _, Do = features.shape
+    return torch.cat([features[:, :To], torch.zeros(B, T - To, Do)], dim=1)
 
 
 def used_by_change(predict, features):
@@ -54,6 +55,16 @@ def used_by_change(predict, features):
         changed[:, step] = torch.randn_like(changed[:, step])
         used.append((predict(changed) != before).any())
     return torch.stack(used)
+
+
+def used_with_rounding(predict, features):
+    before = predict(features)
+    used = []
+    for step in range(features.shape[1]):
+        changed = features.clone()
+        changed[:, step] *= -3
+        used.append(not torch.allclose(predict(changed), before))
+    return torch.tensor(used)
 
 
 def used_by_gradient(predict, features):
@@ -72,8 +83,9 @@ def used_by_gradient(predict, features):
         (checks.global_condition, global_einops),
         (checks.local_condition, local_as_in_the_seed),
         (checks.local_condition, local_padded),
-        (checks.local_condition, local_multiplied),
+        (checks.local_condition, local_concatenated),
         (checks.observations_used, used_by_change),
+        (checks.observations_used, used_with_rounding),
         (checks.observations_used, used_by_gradient),
     ],
     ids=lambda value: value.__name__,

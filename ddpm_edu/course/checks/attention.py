@@ -279,6 +279,21 @@ MEMORY_MISTAKES = (
         "Action t sees the observations 0 to t. " + _TIME_TOKEN,
     ),
     Mistake(
+        "is off by two: action t sees neither observation t nor t - 1",
+        _compare(lambda t, s: t > s),
+        "Action 0 would see nothing at all, and its softmax is nan. " + _TIME_TOKEN,
+    ),
+    Mistake(
+        "is off by one and hides the time token",
+        _compare(lambda t, s: (t >= s) & (s > 0)),
+        "Action 0 would see nothing at all, and its softmax is nan. " + _TIME_TOKEN,
+    ),
+    Mistake(
+        "lets action t see observation t only",
+        _compare(lambda t, s: (t == s - 1) | (s == 0)),
+        "What was seen before stays known: action t sees the observations 0 to t.",
+    ),
+    Mistake(
         "hides the time token as if it were an observation yet to come",
         _compare(lambda t, s: (t >= s - 1) & (s > 0)),
         "Every token must know k. " + _TIME_TOKEN,
@@ -292,6 +307,16 @@ MEMORY_MISTAKES = (
         "compares the wrong way: actions see observations from their own place on",
         _compare(lambda t, s: (t <= s - 1) | (s == 0)),
         "Later actions see more, not less: t >= j.",
+    ),
+    Mistake(
+        "compares the wrong way and hides the time token from most actions",
+        _compare(lambda t, s: t <= s - 1),
+        "Later actions see more, not less: t >= j. " + _TIME_TOKEN,
+    ),
+    Mistake(
+        "has To columns: the newest observation has none",
+        lambda T, To: _memory_mask(T, To)[:, :-1],
+        "The memory is the time token and To observations: 1 + To columns.",
     ),
     Mistake(
         "has no column for the time token",

@@ -128,7 +128,7 @@ def local_condition(function: Function) -> None:
         _with_to_and_t(function),
         _with_to_and_t(_local),
         (Mistake(m.name, _with_to_and_t(m.function), m.hint) for m in LOCAL_CONDITION_MISTAKES),
-        _features(((3, 8, 4, 2, 8), (2, 6, 3, 3, 6), (4, 4, 2, 2, 4))),
+        _features(((3, 8, 4, 2, 8), (2, 6, 3, 3, 6), (4, 4, 2, 2, 4), (2, 2, 3, 2, 6))),
         "Each step has its own observation, and what is not seen yet is zero.",
     )
 
@@ -140,22 +140,72 @@ def _with_to_and_t(function: Callable[[Tensor, int, int], Any]) -> Function:
     return call
 
 
-def _local(features: Tensor, To: int, T: int, begin: int = 0, source: int = 0) -> Tensor:
-    """Zeros, and `To` observations from step `source` on written from step `begin` on."""
+def _local(features: Tensor, To: int, T: int, begin: int = 0) -> Tensor:
+    """Zeros, and the first `To` observations written from step `begin` on."""
     local = features.new_zeros(len(features), T, features.shape[2])
-    local[:, begin : begin + To] = features[:, source : source + To]
+    local[:, begin : begin + To] = features[:, :To]
     return local  # (B, T, Do)
 
 
+def _all_loaded(features: Tensor, T: int) -> Tensor:
+    return _local(features, features.shape[1], T)  # (B, T, Do)
+
+
+def _zeros_as_loaded(features: Tensor, To: int, T: int) -> Tensor:
+    local = torch.zeros_like(features)
+    local[:, :To] = features[:, :To]
+    return local  # (B, S, Do)
+
+
 _ZERO_LATER = "Steps from To on are zero: they have not been seen when the policy acts."
+_EACH_STEP = "The denoiser wants (B, T, Do): one observation's numbers for each step. "
 
 LOCAL_CONDITION_MISTAKES = (
     Mistake(
         "gives all loaded steps, the future too",
-        lambda f, To, T: f[:, :T] * 1.0,
+        lambda f, To, T: _all_loaded(f, T),
         _ZERO_LATER + " The loss would look excellent, and the robot would stand helpless.",
     ),
-    Mistake("is zero everywhere", lambda f, To, T: 0 * f[:, :T], "Write the first To observations in."),
+    Mistake(
+        "returns the features as they were loaded",
+        lambda f, To, T: f[:, :T] * 1.0,
+        "A batch may hold To steps or more, the denoiser wants T. " + _ZERO_LATER,
+    ),
+    Mistake(
+        "is as long as what was loaded, S steps, and not T",
+        _zeros_as_loaded,
+        "zeros_like(features) has the features' S steps. On the robot S is To: features.new_zeros(B, T, Do).",
+    ),
+    Mistake(
+        "is zero everywhere",
+        lambda f, To, T: _local(f, 0, T),
+        "Write the first To observations in.",
+    ),
+    Mistake(
+        "has its axes turned, (B, Do, T)",
+        lambda f, To, T: _local(f, To, T).transpose(1, 2),
+        _EACH_STEP + "The denoiser turns the axes itself, as it does with the trajectory.",
+    ),
+    Mistake(
+        "joins the steps to one long vector, (B, T*Do)",
+        lambda f, To, T: _local(f, To, T).flatten(1),
+        _EACH_STEP + "One vector for all steps is the global condition.",
+    ),
+    Mistake(
+        "repeats the global vector at each step",
+        lambda f, To, T: f[:, :To].flatten(1)[:, None].repeat(1, T, 1),
+        _EACH_STEP + "Locally, each step is told its own observation only.",
+    ),
+    Mistake(
+        "stretches the observations over all T steps",
+        lambda f, To, T: f[:, :To].repeat_interleave(T // To, dim=1),
+        _ZERO_LATER,
+    ),
+    Mistake(
+        "repeats the To observations in turn",
+        lambda f, To, T: f[:, :To].repeat(1, T // To, 1),
+        _ZERO_LATER,
+    ),
     Mistake(
         "has only the first To steps, (B, To, Do)",
         lambda f, To, T: f[:, :To],
@@ -168,7 +218,7 @@ LOCAL_CONDITION_MISTAKES = (
     ),
     Mistake(
         "is inverted: zero where it was seen, and the future in its place",
-        lambda f, To, T: f[:, :T] - _local(f, To, T),
+        lambda f, To, T: _all_loaded(f, T) - _local(f, To, T),
         _ZERO_LATER,
     ),
     Mistake(
@@ -188,7 +238,7 @@ LOCAL_CONDITION_MISTAKES = (
     ),
     Mistake(
         "takes the last To observations that were loaded",
-        lambda f, To, T: _local(f, To, T, source=T - To),
+        lambda f, To, T: _local(f[:, -To:], To, T),
         "Those are the future. What the policy has seen is features[:, :To].",
     ),
     Mistake(
@@ -224,7 +274,13 @@ def _all_but_one(features: Tensor) -> Tensor:
     return seen[:, :, None].tanh()
 
 
-PREDICTORS: tuple[Predict, ...] = (_opposite, _late, _all_but_one)
+def _faintly(features: Tensor) -> Tensor:
+    """Step 0, and very little of step 3."""
+    seen = features.sum(2)  # (B, S)
+    return (seen[:, 0] + 2e-4 * seen[:, 3])[:, None, None].expand(-1, 2, 1)  # (B, T=2, Da=1)
+
+
+PREDICTORS: tuple[Predict, ...] = (_opposite, _late, _all_but_one, _faintly)
 
 
 def observations_used(function: Function) -> None:
@@ -309,6 +365,11 @@ OBSERVATIONS_USED_MISTAKES = (
         "asks whether all entries change",
         lambda p, f: _used(p, f, lambda new, old: (new != old).all()),
         _ANY_CHANGE + " torch.equal, or .any() instead of .all().",
+    ),
+    Mistake(
+        "takes a small change for none",
+        lambda p, f: _used(p, f, lambda new, old: not torch.allclose(new, old, atol=1e-2)),
+        "A faint influence is one, too. The same input gives the same answer to the last digit: torch.equal.",
     ),
     Mistake(
         "says True for every step",

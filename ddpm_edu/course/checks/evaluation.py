@@ -182,20 +182,25 @@ def _textbook(successes: Tensor, episodes: Tensor, z: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class _Wilson:
-    centre: bool = True
-    shrink: bool = True
-    extra: bool = True
+    centre: float = 0.5  # how much of z²/n is added to the rate
+    shrink: str = "both"
+    extra: Callable[[Tensor, Tensor], Tensor | float] = lambda z, n: z**2 / (4 * n**2)
     root: bool = True
+    outer: bool = True
     scale: float = 1.0
     swap: bool = False
 
     def __call__(self, successes: Tensor, episodes: Tensor, z: Tensor) -> Tensor:
         z, n = z * self.scale, episodes
         rate = successes / n
-        shrink = 1 + z**2 / n if self.shrink else torch.ones_like(n)
-        centre = (rate + z**2 / (2 * n)) / shrink if self.centre else rate
-        inside = rate * (1 - rate) / n + (z**2 / (4 * n**2) if self.extra else 0)
-        half = z / shrink * (inside.sqrt() if self.root else inside)
+        shrink = 1 + z**2 / n
+        centre = rate + self.centre * z**2 / n
+        if self.shrink in ("both", "centre") and self.centre:
+            centre = centre / shrink
+        inside = rate * (1 - rate) / n + self.extra(z, n)
+        half = (z if self.outer else 1.0) * (inside.sqrt() if self.root else inside)
+        if self.shrink in ("both", "width"):
+            half = half / shrink
         ends = [centre + half, centre - half] if self.swap else [centre - half, centre + half]
         return torch.stack(ends, dim=-1)  # (N, 2)
 
@@ -204,18 +209,53 @@ WILSONS = (
     ("gives the upper end first", {"swap": True}, "Lower end first, upper end second, on the last axis."),
     (
         "centres the interval on the observed rate",
-        {"centre": False},
+        {"centre": 0.0},
         "The centre is pulled towards one half: (p + z²/2n) / (1 + z²/n).",
     ),
     (
+        "adds z²/n to the observed rate, and not half of it",
+        {"centre": 1.0},
+        "The centre is (p + z²/2n) / (1 + z²/n).",
+    ),
+    (
         "leaves out the division by 1 + z²/n",
-        {"shrink": False},
+        {"shrink": "none"},
+        "Centre and half width are both divided by it.",
+    ),
+    (
+        "divides the centre only by 1 + z²/n",
+        {"shrink": "centre"},
+        "Centre and half width are both divided by it.",
+    ),
+    (
+        "divides the half width only by 1 + z²/n",
+        {"shrink": "width"},
         "Centre and half width are both divided by it.",
     ),
     (
         "leaves out z²/4n² under the root",
-        {"extra": False},
+        {"extra": lambda z, n: 0.0},
         "This term alone gives 10 of 10 its width: p(1-p) is 0 there.",
+    ),
+    (
+        "has z²/4n under the root, where z²/4n² belongs",
+        {"extra": lambda z, n: z**2 / (4 * n)},
+        "p(1-p) is divided by n once; z²/4 twice. Or take both over one n: (p(1-p) + z²/4n) / n.",
+    ),
+    (
+        "has z/4n² under the root, where z²/4n² belongs",
+        {"extra": lambda z, n: z / (4 * n**2)},
+        "z is squared there.",
+    ),
+    (
+        "has z²/2n² under the root, where z²/4n² belongs",
+        {"extra": lambda z, n: z**2 / (2 * n**2)},
+        "(z/2n)² is z²/4n²: the 2 is squared as well.",
+    ),
+    (
+        "leaves out the z before the root",
+        {"outer": False},
+        "The half width is z deviations: z times the root.",
     ),
     ("takes no square root", {"root": False}, "What stands there is a variance; a width is its root."),
     (

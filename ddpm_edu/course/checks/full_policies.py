@@ -62,6 +62,11 @@ def _agreement(losses: Tensor, rates: Tensor) -> Tensor:
     return _right(losses, rates).sum() / (n * (n - 1) / 2)  # ()
 
 
+def _agreeing(losses: Tensor, rates: Tensor) -> Tensor:
+    """Entries (N, N) where both comparisons come out alike: each pair twice, and the diagonal."""
+    return ((losses[:, None] < losses) == (rates[:, None] > rates)).sum()  # ()
+
+
 def _neighbours(losses: Tensor, rates: Tensor) -> Tensor:
     return ((losses[:-1] < losses[1:]) == (rates[:-1] > rates[1:])).float().mean()  # ()
 
@@ -70,6 +75,7 @@ def _correlation(losses: Tensor, rates: Tensor) -> Tensor:
     return torch.corrcoef(torch.stack([losses, rates]))[0, 1]  # ()
 
 
+_DIAGONAL = "On the diagonal a policy meets itself, which agrees always and is no pair: leave it out."
 AGREEMENT = (
     (
         "counts the pairs in which the larger loss has the larger rate",
@@ -80,6 +86,26 @@ AGREEMENT = (
         "divides by all N² combinations",
         lambda x, r: _right(x, r).float().mean(),
         "A policy is no pair with itself, and each pair counts once: N(N-1)/2.",
+    ),
+    (
+        "counts each policy as a pair with itself, in the mean over all N²",
+        lambda x, r: _agreeing(x, r) / len(x) ** 2,
+        _DIAGONAL,
+    ),
+    (
+        "counts each policy as a pair with itself, in a sum divided by N(N-1)",
+        lambda x, r: _agreeing(x, r) / (len(x) * (len(x) - 1)),
+        _DIAGONAL,
+    ),
+    (
+        "counts each pair twice and each policy as a pair with itself",
+        lambda x, r: _agreeing(x, r) / (len(x) * (len(x) - 1) / 2),
+        _DIAGONAL + " And (i, j) is the same pair as (j, i).",
+    ),
+    (
+        "lets each policy agree with itself, by <= and >=",
+        lambda x, r: ((x[:, None] <= x) & (r[:, None] >= r)).sum() / (len(x) * (len(x) - 1) / 2),
+        _DIAGONAL,
     ),
     (
         "divides by N(N-1), each pair twice",
