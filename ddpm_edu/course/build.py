@@ -124,6 +124,24 @@ def instructor_notebook(source: Source) -> NotebookNode:
     return _signed(notebook, "instructor")
 
 
+def nbgrader_notebook(source: Source) -> NotebookNode:
+    """nbgrader's source version: solved, for nbgrader makes its own stubs from the markers.
+
+    What students get from it has the metadata and the text as they are here: so solutions are not folded,
+    and the text speaks to students. Outputs and widgets would stay in part, and show what is to be predicted.
+    """
+    notebook = deepcopy(source.notebook)
+    notebook.metadata.pop("widgets", None)
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.outputs, cell.execution_count = [], None
+        else:
+            cell.source = SOLVED_NOTE.sub(STUDENT_NOTE, cell.source)
+    for exercise in source.exercises:
+        _unfold(notebook.cells[exercise.solution_at])
+    return _signed(notebook, "nbgrader")
+
+
 def exercise_table(sources: Sequence[Source]) -> str:
     """All exercises as comma-separated values: for a gradebook or a term plan."""
     text = io.StringIO()
@@ -175,9 +193,8 @@ def build_course(
         plan.append((student / source.path.name, student_notebook(source, with_solutions), count))
         plan.append((instructor / source.path.name, instructor_notebook(source), count))
         if nbgrader is not None:
-            # nbgrader makes its own stubs from the markers, so it gets the solved notebook.
             target = nbgrader / "source" / source.path.stem / source.path.name
-            plan.append((target, _signed(deepcopy(source.notebook), "nbgrader"), count))
+            plan.append((target, nbgrader_notebook(source), count))
 
     targets = [path.resolve() for path, _, _ in plan]
     if len(set(targets)) < len(targets) or solved & set(targets):

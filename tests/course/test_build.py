@@ -20,6 +20,7 @@ from ddpm_edu.course.build import (
     build_course,
     exercise_table,
     instructor_notebook,
+    nbgrader_notebook,
     read_course,
     student_notebook,
 )
@@ -115,6 +116,20 @@ def test_the_instructor_version_is_solved_and_says_what_each_exercise_is_worth(s
     text = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
     for exercise in source.exercises:
         assert f"point** for `{exercise.function}`" in text or f"points** for `{exercise.function}`" in text
+
+
+def test_the_nbgrader_version_is_solved_but_neither_folded_nor_shown_beforehand(source: Source) -> None:
+    notebook = nbgrader_notebook(source)
+    nbformat.validate(notebook)
+    assert "widgets" not in notebook.metadata
+    text = nbformat.writes(notebook)
+    assert "solved notebook" not in text
+    for exercise in source.exercises:
+        cell = notebook.cells[exercise.solution_at]
+        assert cell.source == source.notebook.cells[exercise.solution_at].source
+        assert "source_hidden" not in cell.metadata.get("jupyter", {})
+        assert "hide-input" not in cell.metadata.tags
+    assert not any(cell.get("outputs") for cell in notebook.cells)
 
 
 def test_the_table_of_exercises_says_how_hard_and_how_long(source: Source) -> None:
