@@ -141,7 +141,7 @@ def draw_decisions(
             fontsize=13,
         )
     elif decisions > rows:
-        title += f" (here {rows})"
+        title = f"Ta = {n_action_steps}: {decisions} decisions, {rows} shown"
     axes.set(xlim=(-n_obs_steps - 0.5, episode + 0.5), ylim=(rows - 0.4, -0.6), yticks=range(rows))
     axes.set_yticklabels(range(1, rows + 1))
     axes.set(xlabel="control step of the episode (50 ms each)", ylabel="decision")
