@@ -1,6 +1,7 @@
 """The checks of the exercises: `checks.forward_process(your_function)` says "correct" or what is wrong."""
 
 from ddpm_edu.course.checks.attention import attention, causal_mask, memory_mask
+from ddpm_edu.course.checks.averaging import best_constant, share_left
 from ddpm_edu.course.checks.condition import condition
 from ddpm_edu.course.checks.conditioning import global_condition, local_condition, observations_used
 from ddpm_edu.course.checks.evaluation import paired_p_value, receding_horizon, wilson
@@ -8,6 +9,7 @@ from ddpm_edu.course.checks.film import film, residual_block
 from ddpm_edu.course.checks.full_policies import episodes_needed, loss_agreement, training_memory
 from ddpm_edu.course.checks.inpainting import inpaint, training_input
 from ddpm_edu.course.checks.masked_loss import masked_loss, padded_loss
+from ddpm_edu.course.checks.noise_loss import noise_loss
 from ddpm_edu.course.checks.noising import alpha_bar, forward_process
 from ddpm_edu.course.checks.noising_chain import forward_chain
 from ddpm_edu.course.checks.normalisation import goal_position, rotation_from_six, scale_to_limits
@@ -27,6 +29,7 @@ __all__ = [
     "actions_from_positions",
     "alpha_bar",
     "attention",
+    "best_constant",
     "causal_mask",
     "condition",
     "count_windows",
@@ -49,6 +52,7 @@ __all__ = [
     "loss_agreement",
     "masked_loss",
     "memory_mask",
+    "noise_loss",
     "observations_used",
     "once_solved",
     "padded_loss",
@@ -65,6 +69,7 @@ __all__ = [
     "sampling_loop",
     "scale_to_limits",
     "seconds_of",
+    "share_left",
     "sinusoidal_embedding",
     "spatial_softmax",
     "steps_that_fit",
