@@ -40,10 +40,10 @@ def plot_tables(tables: Sequence[Table], radius: float, text: str) -> Figure:
         text: what the figure says.
     """
     with house_style():
-        figure = new_figure(3.5 if len(tables) == 2 else 2.9)
+        figure = new_figure(3.9 if len(tables) == 2 else 2.9)
         for axes, table in zip(figure.subplots(1, len(tables), squeeze=False)[0], tables, strict=True):
             _draw_obstacle(axes, radius)
-            _draw_ways(axes, table.ways, linewidth=0.6, alpha=0.5)
+            _draw_ways(axes, table.ways, _on_the_left(table.ways), linewidth=0.6, alpha=0.5)
             if table.answer is not None:
                 axes.plot(*np.asarray(table.answer).T, color=_ANSWER.color, marker="o", linewidth=2.6)
             axes.set_title(table.title)
@@ -90,22 +90,22 @@ def plot_cost(
 
 
 def draw_forming(
-    figure: Figure, trajectories: ArrayLike, radius: float, title: str, small: bool = False
+    figure: Figure, trajectories: ArrayLike, left: ArrayLike, radius: float, title: str, small: bool = False
 ) -> None:
     """One moment of denoising many trajectories. All limits are fixed, so that frames do not jump.
 
     Args:
-        figure: empty, about 7.2 by 4.2 inches; 2.15 by 2.2 where small.
+        figure: empty, about 6.4 by 3.6 inches; 2.15 by 2.2 where small.
         trajectories: (N, T, 2).
+        left: (N,) bool, which of them will arrive on the left: those are full, the others dashed.
         radius: of the obstacle.
         title: such as "k = 42".
         small: for a strip of four: without names of the axes.
     """
     axes = figure.add_axes((0.16, 0.12, 0.8, 0.74) if small else (0.1, 0.13, 0.87, 0.75))
     _draw_obstacle(axes, radius)
-    _draw_ways(axes, trajectories, linewidth=0.5 if small else 0.8, alpha=0.55)
-    limit = 1.5
-    axes.set(xlim=(-1.3, 1.3), ylim=(-limit, limit), xticks=(-1, 0, 1), yticks=(-1, 0, 1), aspect="auto")
+    _draw_ways(axes, trajectories, np.asarray(left), linewidth=0.5 if small else 0.9, alpha=0.6)
+    axes.set(xlim=(-1.4, 1.4), ylim=(-1.4, 1.4), xticks=(-1, 0, 1), yticks=(-1, 0, 1), aspect="auto")
     axes.set_title(title, weight="bold")
     if not small:
         axes.set(xlabel="x: forward, normalised", ylabel="y: to the left, normalised")
@@ -137,11 +137,15 @@ def plot_starts(starts: Sequence[Start], text: str) -> Figure:
         for axes, start in zip(
             figure.subplots(1, len(starts), sharey=True, squeeze=False)[0], starts, strict=True
         ):
-            _draw_ways(axes, start.samples, linewidth=0.7, alpha=0.6, at_end=True)
-            axes.plot(*np.asarray(start.mean).T, color=INK, linewidth=2.6)
-            axes.annotate("mean", np.asarray(start.mean)[-1], xytext=(5, 4), textcoords="offset points")
+            _draw_ways(axes, start.samples, np.asarray(start.samples)[:, -1, 1] > 0, linewidth=0.7, alpha=0.6)
+            named = [("mean", np.asarray(start.mean), INK, "-")]
             if start.regression is not None:
-                axes.plot(*np.asarray(start.regression).T, color=_ANSWER.color, linewidth=2.6, linestyle=":")
+                named.append(("regression", np.asarray(start.regression), _ANSWER.color, ":"))
+            named.sort(key=lambda one: one[1][-1, 1])  # the lower one's name below, so that names keep apart
+            for place, (name, way, color, linestyle) in enumerate(named):
+                axes.plot(*way.T, color=color, linestyle=linestyle, linewidth=2.6)
+                above = (5, 4 if place == len(named) - 1 else -10)
+                axes.annotate(name, way[-1], xytext=above, textcoords="offset points")
             axes.plot(0, 0, marker="s", color=INK)
             axes.plot(start.distance, 0, marker="*", markersize=13, color=GRAY)
             axes.set(title=start.title, xlabel="towards the can, m", xlim=(-0.03, 0.42))
@@ -227,9 +231,13 @@ def _draw_obstacle(axes: Axes, radius: float) -> None:
     axes.grid(visible=False)
 
 
-def _draw_ways(axes: Axes, ways: ArrayLike, linewidth: float, alpha: float, at_end: bool = False) -> None:
-    """Thin lines, left full and right dashed: by the side on the way past x = 0, or at the end."""
-    for way in np.asarray(ways):
-        place = -1 if at_end else int(np.abs(way[:, 0]).argmin())
-        line = _LEFT if way[place, 1] > 0 else _RIGHT
+def _on_the_left(ways: ArrayLike) -> np.ndarray:
+    """(N, T, 2) -> (N,) bool: which pass x = 0 on the left."""
+    ways = np.asarray(ways)
+    return ways[np.arange(len(ways)), np.abs(ways[..., 0]).argmin(axis=1), 1] > 0
+
+
+def _draw_ways(axes: Axes, ways: ArrayLike, left: np.ndarray, linewidth: float, alpha: float) -> None:
+    for way, is_left in zip(np.asarray(ways), left, strict=True):
+        line = _LEFT if is_left else _RIGHT
         axes.plot(*way.T, color=line.color, linestyle=line.linestyle, linewidth=linewidth, alpha=alpha)

@@ -19,7 +19,7 @@ def test_frames_do_not_jump(small):
     places = []
     for ways in (NOISE, WAYS):
         figure = Figure(figsize=(7.2, 4.2))
-        averaging.draw_forming(figure, ways, 0.3, "k = 3", small)
+        averaging.draw_forming(figure, ways, ways[:, -1, 0] > 0, 0.3, "k = 3", small)
         places.append(
             [(axes.get_position().bounds, axes.get_xlim(), axes.get_ylim()) for axes in figure.axes]
         )
