@@ -59,7 +59,7 @@ def plot_encoder(stages: Mapping[str, Sequence[int]], text: str) -> Figure:
         text: what the figure says.
     """
     with house_style():
-        figure = new_figure(2.9)
+        figure = new_figure(2.0)
         axes = figure.add_subplot()
         widest = max(shape[-1] for shape in stages.values() if len(shape) == 3)
         for place, (name, shape) in enumerate(stages.items()):
@@ -68,13 +68,7 @@ def plot_encoder(stages: Mapping[str, Sequence[int]], text: str) -> Figure:
                 axes.add_patch(
                     Rectangle((place - side / 2, 0), side, side, facecolor=PALE, edgecolor=INK, linewidth=1)
                 )
-                if shape[-1] <= 10:  # few enough cells to be drawn
-                    for line in range(1, shape[-1]):
-                        at = side * line / shape[-1]
-                        axes.plot([place - side / 2 + at] * 2, [0, side], color=INK, linewidth=0.5)
-                        axes.plot([place - side / 2, place + side / 2], [at, at], color=INK, linewidth=0.5)
-                cells = f"{shape[0]} maps\n{shape[1]} x {shape[2]}" if place else f"{shape[0]} colours\n"
-                size = cells if place else cells + f"{shape[1]} x {shape[2]}"
+                size = f"{shape[0]} {'maps' if shape[0] > 3 else 'colours'}\n{shape[1]} x {shape[2]}"
             else:
                 size = f"{shape[0]} points\n(x, y)" if len(shape) == 2 else f"{shape[0]}\nnumbers"
                 marks = min(shape[0], 16)
@@ -84,7 +78,7 @@ def plot_encoder(stages: Mapping[str, Sequence[int]], text: str) -> Figure:
                 )  # fmt: skip
             axes.text(place, -0.06, size, ha="center", va="top", fontsize=9)
             axes.text(place, 0.97, name, ha="center", va="bottom", fontsize=9, weight="bold")
-        axes.set(xlim=(-0.55, len(stages) - 0.45), ylim=(-0.4, 1.2), aspect="equal")
+        axes.set(xlim=(-0.55, len(stages) - 0.45), ylim=(-0.4, 1.15), aspect="equal")
         axes.axis("off")
         headline(figure, text)
     return figure
@@ -136,17 +130,16 @@ def plot_resolution(place: ArrayLike, found: Mapping[str, ArrayLike], cells: Arr
         cells: (w,) pixels of the cells' centres.
         text: what the figure says.
     """
+    place, cells = np.asarray(place), np.asarray(cells)
     with house_style():
-        figure = new_figure(3.5, width=6.4)
+        figure = new_figure(3.5)
         axes = figure.subplots()
         axes.plot(place, place, color=PALE, linewidth=5, label="where it is")
         for (name, values), line in zip(found.items(), LINES, strict=False):
             axes.plot(place, values, color=line.color, linestyle=line.linestyle, label=name)
-        for cell in np.asarray(cells):
+        for cell in cells:
             axes.axhline(cell, color=GRAY, linewidth=0.8, linestyle=(0, (1, 3)))
-        axes.text(
-            np.max(place), np.max(cells) + 1, "last cell", ha="right", va="bottom", fontsize=9, color=GRAY
-        )
+        axes.text(place.max(), cells.max() + 1, "last cell", ha="right", va="bottom", fontsize=9, color=GRAY)
         axes.set(xlabel="true column in the crop, pixels", ylabel="column found, pixels", ylim=(-6, None))
         axes.grid(visible=False)
         axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
