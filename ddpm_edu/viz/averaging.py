@@ -113,44 +113,50 @@ def draw_forming(
 
 @dataclass(frozen=True)
 class Start:
-    """One start of an episode, seen from above: the hand in (0, 0), the object on the axis.
+    """One start of an episode, seen from above: the hand in (0, 0), the object ahead on the axis.
 
     Attributes:
         title: which start.
         samples: (N, T, 2) metres, the hand's way in sampled chunks.
         mean: (T, 2) metres, in the mean of the samples.
         regression: (T, 2) metres, in the answer of a network trained with the squared error, or None.
-        distance: of the object from the hand, metres.
     """
 
     title: str
     samples: ArrayLike
     mean: ArrayLike
     regression: ArrayLike | None
-    distance: float
 
 
-def plot_starts(starts: Sequence[Start], text: str) -> Figure:
-    """The hand's ways from some starts: samples, their mean, and a regression's answer."""
+def plot_starts(starts: Sequence[Start], post: tuple[float, float], text: str) -> Figure:
+    """The hand's ways from some starts: samples, their mean, and a regression's answer.
+
+    Args:
+        starts: panels.
+        post: how far ahead of the hand an imagined post stands, and its radius, metres.
+        text: what the figure says.
+    """
     with house_style():
-        figure = new_figure(3.4)
+        figure = new_figure(3.5)
         for axes, start in zip(
             figure.subplots(1, len(starts), sharey=True, squeeze=False)[0], starts, strict=True
         ):
-            _draw_ways(axes, start.samples, np.asarray(start.samples)[:, -1, 1] > 0, linewidth=0.7, alpha=0.6)
-            named = [("mean", np.asarray(start.mean), INK, "-")]
+            ahead, radius = post
+            axes.add_patch(Circle((ahead, 0), radius, facecolor=PALE, edgecolor=GRAY, hatch="//"))
+            samples = np.asarray(start.samples)
+            _draw_ways(axes, samples, samples[:, -1, 1] > 0, linewidth=0.7, alpha=0.6)
+            mean = axes.plot(*np.asarray(start.mean).T, color=INK, linewidth=2.6)
+            regression = []
             if start.regression is not None:
-                named.append(("regression", np.asarray(start.regression), _ANSWER.color, ":"))
-            named.sort(key=lambda one: one[1][-1, 1])  # the lower one's name below, so that names keep apart
-            for place, (name, way, color, linestyle) in enumerate(named):
-                axes.plot(*way.T, color=color, linestyle=linestyle, linewidth=2.6)
-                above = (5, 4 if place == len(named) - 1 else -10)
-                axes.annotate(name, way[-1], xytext=above, textcoords="offset points")
+                way = np.asarray(start.regression)
+                regression = axes.plot(*way.T, color=_ANSWER.color, linewidth=2.6, linestyle=":")
             axes.plot(0, 0, marker="s", color=INK)
-            axes.plot(start.distance, 0, marker="*", markersize=13, color=GRAY)
-            axes.set(title=start.title, xlabel="towards the can, m", xlim=(-0.03, 0.42))
+            axes.set(title=start.title, xlabel="towards the can, m", aspect="equal")
+            axes.set(xlim=(-0.015, 0.165), ylim=(-0.1, 0.11), xticks=(0, 0.05, 0.1, 0.15))
             axes.grid(visible=False)
         figure.axes[0].set_ylabel("to the left, m")
+        names = ["mean of the samples", "regression"][: len(mean + regression)]
+        figure.legend(mean + regression, names, loc="outside lower right", ncols=2)
         headline(figure, text)
     return figure
 

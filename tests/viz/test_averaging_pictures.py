@@ -35,8 +35,8 @@ def test_left_is_full_and_right_dashed_where_the_obstacle_is():
 
 
 def test_a_start_s_samples_are_told_by_where_they_end():
-    start = averaging.Start("one", [[[0, 0], [0.1, -0.01], [0.2, 0.05]]], [[0, 0], [0.2, 0.01]], None, 0.3)
-    figure = averaging.plot_starts([start], "text")
+    start = averaging.Start("one", [[[0, 0], [0.1, -0.01], [0.2, 0.05]]], [[0, 0], [0.2, 0.01]], None)
+    figure = averaging.plot_starts([start], (0.1, 0.02), "text")
     assert figure.axes[0].lines[0].get_linestyle() == LINES[0].linestyle
 
 
@@ -61,7 +61,7 @@ def test_the_mean_of_samples_is_drawn_as_their_mean():
     [
         averaging.plot_tables([averaging.Table("a", WAYS, LEFT), averaging.Table("b", WAYS)], 0.3, "text"),
         averaging.plot_cost(X, {"half": X**2}, (0.6, -0.6), 0.3, "text"),
-        averaging.plot_starts([averaging.Start("a", WAYS / 5, LEFT / 9, RIGHT / 9, 0.3)], "text"),
+        averaging.plot_starts([averaging.Start("a", WAYS / 9, LEFT / 9, RIGHT / 9)], (0.1, 0.02), "text"),
         averaging.plot_asides(np.zeros((2, 4)), [0.1, 0.1], [0, 0], [0.5, 0.5], "text"),
         averaging.plot_agreement([0, 4, 8], [0.5, 0.7, 1.0], "text"),
     ],
