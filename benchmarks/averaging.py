@@ -132,9 +132,9 @@ def main() -> int:
             "ways": {},
         }
     ways = {
-        "regression": lambda: Regression(policy, arguments.steps),
-        "mean of samples": lambda: MeanOfSamples(policy, arguments.samples),
         "one sample": lambda: policy,
+        "mean of samples": lambda: MeanOfSamples(policy, arguments.samples),
+        "regression": lambda: Regression(policy, arguments.steps),
     }
     for name, make in ways.items():
         if name in result["ways"]:
