@@ -23,6 +23,7 @@ def rollout(
     videos: int = 4,
     scheduler: SchedulerName | None = None,
     inference_steps: int | None = None,
+    n_action_steps: int | None = None,
     weights: Literal["ema", "trained"] = "ema",
     device: str | None = None,
     out: Path | None = None,
@@ -40,12 +41,14 @@ def rollout(
         videos: episodes to film, successes and failures; 0 for no video.
         scheduler: another sampler than the policy was trained with; needs no new training.
         inference_steps: denoising steps for each decision; by default as configured.
+        n_action_steps: Ta, actions executed before the policy looks again; by default as configured.
         weights: the moving average, or the weights as trained.
         device: "cpu" or "cuda"; by default the GPU if there is one.
         out: folder for the report; by default "rollout" in the run's folder.
     """
     import torch
 
+    from ddpm_edu.config import override
     from ddpm_edu.simulation.rollout import rollout as play
     from ddpm_edu.training.checkpoint import BEST, find_checkpoint, load_policy, read_checkpoint
     from ddpm_edu.viz.report import summarize, write_report
@@ -59,6 +62,13 @@ def rollout(
     path = find_checkpoint(checkpoint)
     policy = load_policy(path, weights=weights, device=device)
     _sample_with(policy, scheduler, inference_steps)
+    if n_action_steps is not None:  # the whole horizon is predicted anyway
+        if policy.config.pred_action_steps_only:
+            raise ConfigError(
+                f"n_action_steps cannot be {n_action_steps}: this policy predicts its "
+                f"{policy.n_action_steps} actions only (pred_action_steps_only)"
+            )
+        policy.config = override(policy.config, n_action_steps=n_action_steps)
     run_dir = path.parent.parent if path.parent.name == "checkpoints" else path
     if out is None:
         # A checkpoint that stands alone may come with the repository: nothing is written there.

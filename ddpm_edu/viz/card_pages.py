@@ -31,6 +31,11 @@ def card_page(card: Mapping[str, Any]) -> str:
         ("best checkpoint", _best(card["best"])),
         ("simulator seeds", f"{last['first_seed']:,} to {last['first_seed'] + last['episodes'] - 1:,}"),
         ("noise seed", str(last["noise_seed"])),
+        (
+            "horizons",
+            f"T = {policy['horizon']}, To = {policy['n_obs_steps']}, "
+            f"Ta = {last.get('n_action_steps', policy['n_action_steps'])}",
+        ),
         ("sampler", f"{last['scheduler']}, {last['num_inference_steps']} steps"),
         (
             "inference",

@@ -197,9 +197,10 @@ def _evaluation(folder: Path, config: Config, step: int, wanted: str, run: Path,
         played, checkpoint = report["config"]["policy"], str(report["checkpoint"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DatasetError(f"{path} is missing or broken ({error!r}); run ddpm-edu rollout again") from None
-    # Another sampler needs no retraining: everything else must be the policy that this run trained.
+    # Another sampler or Ta needs no retraining: everything else must be the policy that this run trained.
     mine = to_dict(config.policy)
     for settings in (mine, trained := json.loads(json.dumps(played))):
+        settings.pop("n_action_steps")
         for key in ("scheduler", "num_inference_steps"):
             settings["noise"].pop(key)
     wrong = _differences(trained, mine)
@@ -224,6 +225,7 @@ def _evaluation(folder: Path, config: Config, step: int, wanted: str, run: Path,
         # One letter for each episode, by its seed: two policies can be compared start by start.
         "outcomes": "".join("+" if episode.success else "-" for episode in result.episodes),
         "noise_seed": result.noise_seed,
+        "n_action_steps": played["n_action_steps"],
         "seconds_to_success": report["seconds_to_success"],
         "scheduler": played["noise"]["scheduler"],
         "num_inference_steps": played["noise"]["num_inference_steps"],

@@ -26,6 +26,7 @@ def checkpoint(tmp_path_factory):
 
 def test_rollout_of_a_checkpoint_writes_a_report(checkpoint, capsys):
     options = "--episodes 1 --workers 1 --videos 0 --scheduler ddpm --inference-steps 3 --first-seed 5"
+    options += " --n-action-steps 15"
     assert main(["rollout", str(checkpoint), *options.split()]) == 0
     out = checkpoint.parent.parent / "rollout"  # beside the run's checkpoints, not among them
     said = capsys.readouterr().out.splitlines()
@@ -36,6 +37,8 @@ def test_rollout_of_a_checkpoint_writes_a_report(checkpoint, capsys):
     assert numbers["checkpoint"] == str(checkpoint)
     noise = numbers["config"]["policy"]["noise"]
     assert (noise["scheduler"], noise["num_inference_steps"]) == ("ddpm", 3)
+    played = json.loads((out / "rollout.json").read_text())
+    assert played["chunks"] == -(-played["episodes"][0]["length"] // 15)  # decisions, the last cut short
     assert numbers["config"]["training"] == to_dict(preset("can").training)
 
 
@@ -43,6 +46,7 @@ def test_rollout_of_a_checkpoint_writes_a_report(checkpoint, capsys):
     ("options", "message"),
     [
         ("--inference-steps 101", "noise.num_inference_steps is 101; it must lie between 1 and"),
+        ("--n-action-steps 16", "= 17 exceeds horizon 16"),
         ("--episodes 0", "episodes is 0; it must be at least 1"),
         ("--videos many", "error parsing --videos: invalid literal"),
         ("--videos -1", "videos is -1; it must be at least 0"),
