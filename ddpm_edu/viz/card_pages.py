@@ -139,7 +139,10 @@ def write_between_markers(path: str | Path, content: str) -> bool:
 
 
 def _cell(cards: Sequence[Mapping[str, Any]], link: str, *wanted: str) -> str:
-    """Every policy of a cell; runs that differ in their seed alone also get their mean."""
+    """Every policy of a cell; runs that differ in their seed alone also get their mean.
+
+    The same run evaluated with another Ta is another policy: it says so, and joins no mean.
+    """
     keys = ("task", "observation", "denoiser", "conditioning")
     found = [card for card in cards if tuple(card["policy"][key] for key in keys) == wanted]
     if not found:
@@ -147,7 +150,7 @@ def _cell(cards: Sequence[Mapping[str, Any]], link: str, *wanted: str) -> str:
     groups: dict[str, list[Mapping[str, Any]]] = {}
     for card in found:
         command = re.sub(r" --(seed|run-dir) \S+", "", card["training"]["command"])
-        groups.setdefault(command, []).append(card)
+        groups.setdefault(command + _other_horizon(card), []).append(card)
     lines = []
     for group in groups.values():
         if len(group) > 1:
@@ -158,9 +161,17 @@ def _cell(cards: Sequence[Mapping[str, Any]], link: str, *wanted: str) -> str:
             )
         lines += [
             f"[{_success(card['last'])}]({link}{card['name']}.md), {card['training']['steps']:,} steps"
+            + _other_horizon(card)
             for card in group
         ]
     return "<br>".join(lines)
+
+
+def _other_horizon(card: Mapping[str, Any]) -> str:
+    """ ", Ta = 2" where it was not evaluated with the Ta it was trained for."""
+    usual = card["policy"]["n_action_steps"]
+    played = card["last"].get("n_action_steps", usual)
+    return "" if played == usual else f", Ta = {played}"
 
 
 def _success(rollout: Mapping[str, Any]) -> str:

@@ -57,6 +57,20 @@ def test_cards_of_two_seeds_share_a_cell_and_the_other_cells_say_that_they_were_
     assert (out / "can-state-unet-global-40-seed1.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_the_same_run_with_another_action_horizon_is_another_entry(tmp_path):
+    out, run = tmp_path / "results", finished_run(tmp_path / "run")
+    make_card(run, out=out)
+    path = run / "rollout" / "report.json"
+    report = json.loads(path.read_text())
+    report["config"]["policy"]["n_action_steps"] = 2
+    path.write_text(json.dumps(report))
+    make_card(run, out=out, name="again")
+    text = tables(read_cards(out))
+    assert "mean" not in text
+    assert "40 steps, Ta = 2<br>" in text
+    assert "Ta = 2 |" in (out / "again.md").read_text()
+
+
 def test_a_rollout_of_another_policy_or_checkpoint_is_refused(tmp_path):
     run = finished_run(tmp_path / "run")
     other = finished_run(tmp_path / "other", down_dims=(16, 64))
