@@ -64,14 +64,21 @@ def preset(
 def _laptop(denoiser: str, observation: str) -> tuple[dict[str, Any], TrainingConfig]:
     policy = {
         "unet": UnetConfig(down_dims=(64, 128, 256), diffusion_step_embed_dim=128),
-        "transformer": TransformerConfig(n_layer=4, n_head=4, n_emb=128, p_drop_attn=0.1),
+        "transformer": TransformerConfig(n_layer=4, n_head=4, n_emb=128, p_drop_attn=0.0),
         "noise": NoiseConfig(scheduler="ddim", num_inference_steps=10),
     }
     batch_size = 128 if observation == "low_dim" else 32
     if denoiser == "unet":
         return policy, TrainingConfig(steps=10_000, batch_size=batch_size, learning_rate=6e-4)
+    # Held-out loss after 800 steps of Can (T = 10): 0.079 with dropout 0.1 at 6e-4; without dropout 0.067 at
+    # 1e-3 and 0.061 at 2e-3. An image encoder keeps the rate that it is known to stand.
+    learning_rate = 1.5e-3 if observation == "low_dim" else 6e-4
     return policy, TrainingConfig(
-        steps=10_000, batch_size=batch_size, learning_rate=6e-4, betas=(0.9, 0.95), weight_decay=1e-3
+        steps=10_000,
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        betas=(0.9, 0.95),
+        weight_decay=1e-3,
     )
 
 

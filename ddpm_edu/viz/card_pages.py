@@ -145,12 +145,13 @@ def _cell(cards: Sequence[Mapping[str, Any]], link: str, *wanted: str) -> str:
     """
     keys = ("task", "observation", "denoiser", "conditioning")
     found = [card for card in cards if tuple(card["policy"][key] for key in keys) == wanted]
+    found.sort(key=lambda card: card["training"]["steps"])
     if not found:
         return f"*{NOT_RUN}*"
     groups: dict[str, list[Mapping[str, Any]]] = {}
     for card in found:
         command = re.sub(r" --(seed|run-dir) \S+", "", card["training"]["command"])
-        groups.setdefault(command + _other_horizon(card), []).append(card)
+        groups.setdefault(command + _circumstances(card), []).append(card)
     lines = []
     for group in groups.values():
         if len(group) > 1:
@@ -161,17 +162,21 @@ def _cell(cards: Sequence[Mapping[str, Any]], link: str, *wanted: str) -> str:
             )
         lines += [
             f"[{_success(card['last'])}]({link}{card['name']}.md), {card['training']['steps']:,} steps"
-            + _other_horizon(card)
+            + _circumstances(card)
             for card in group
         ]
     return "<br>".join(lines)
 
 
-def _other_horizon(card: Mapping[str, Any]) -> str:
-    """ ", Ta = 2" where it was not evaluated with the Ta it was trained for."""
+def _circumstances(card: Mapping[str, Any]) -> str:
+    """Such as ", 1,000 demonstrations, Ta = 2": what was collected, and another Ta than that of training."""
+    collected = ""
+    if command := card["training"].get("collect"):
+        number = re.search(r" --n (\d+)", command)
+        collected = f", {int(number[1]) if number else 200:,} demonstrations"
     usual = card["policy"]["n_action_steps"]
     played = card["last"].get("n_action_steps", usual)
-    return "" if played == usual else f", Ta = {played}"
+    return collected + ("" if played == usual else f", Ta = {played}")
 
 
 def _success(rollout: Mapping[str, Any]) -> str:

@@ -134,9 +134,10 @@ def training_command(config: Config, run_dir: str) -> str:
     choice = {name: getattr(policy, name) for name in ("task", "denoiser", "conditioning", "observation")}
     defaults = {"task": "can", "denoiser": "unet", "conditioning": "global", "observation": "low_dim"}
     words = [f"--{key.replace('_', '-')} {value}" for key, value in choice.items() if value != defaults[key]]
-    differences = {
-        name: list(_differences(to_dict(preset(**choice, name=name)), to_dict(config))) for name in PRESETS
-    }
+    other = {"unet": "transformer", "transformer": "unet"}[policy.denoiser]
+    mine = to_dict(config)
+    del mine["policy"][other]  # the settings of a network that is not there make no difference
+    differences = {name: list(_differences(to_dict(preset(**choice, name=name)), mine)) for name in PRESETS}
     nearest = min(PRESETS, key=lambda name: len(differences[name]))
     if nearest != PRESETS[0]:
         words.append(f"--preset {nearest}")

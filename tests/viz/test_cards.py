@@ -91,6 +91,7 @@ def test_a_rollout_of_another_policy_or_checkpoint_is_refused(tmp_path):
         ({}, {}, ""),
         ({"task": "square", "denoiser": "transformer"}, {}, "--task square --denoiser transformer "),
         ({}, {"seed": 3}, "--seed 3 "),
+        ({}, {"p_drop_attn": 0.3}, ""),
         ({"name": "paper"}, {"action": "absolute"}, "--preset paper --action absolute "),
         ({}, {"down_dims": (16, 32), "exclude_padding": True}, "--exclude-padding --down-dims 16 32 "),
     ],
@@ -105,7 +106,8 @@ def test_the_command_on_a_card_makes_the_same_configuration(choice, overrides, o
 
     words = command.split()[2:-2]
     read = tyro.cli(tyro.conf.OmitArgPrefixes[Settings], args=words, default=default_settings(words))
-    assert read.config == config
+    unused = {"unet": "transformer", "transformer": "unet"}[config.policy.denoiser]
+    assert read.config == override(config, **{unused: getattr(read.config.policy, unused)})
 
 
 def test_a_card_says_how_its_demonstrations_are_made(tmp_path):
@@ -117,6 +119,7 @@ def test_a_card_says_how_its_demonstrations_are_made(tmp_path):
     made = "ddpm-edu collect --n 1 --seed 3 --disturbance.push-chance 0.02 --out runs/demonstrations/few.hdf5"
     assert card["training"]["collect"] == made
     assert "--path runs/demonstrations/few.hdf5 " in card["training"]["command"]
+    assert "40 steps, 1 demonstrations |" in tables([card])
     assert made in (out / f"{card['name']}.md").read_text()
     assert collect_command(None) is None
     assert collect_command(str(tmp_path / "missing.hdf5")) is None
