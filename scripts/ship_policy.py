@@ -14,6 +14,7 @@ from pathlib import Path
 
 import torch
 
+from ddpm_edu.config import override
 from ddpm_edu.data.demonstrations import Demonstrations
 from ddpm_edu.data.windows import Windows
 from ddpm_edu.paths import DATA, shipped_demonstrations
@@ -34,11 +35,17 @@ def main() -> int:
     )
     parser.add_argument("run", type=Path, help="a run's folder, or one of its checkpoints")
     parser.add_argument("name", help="the folder in data/policies")
+    parser.add_argument("--n-action-steps", type=int, help="Ta to ship it with, if not that of its training")
     arguments = parser.parse_args()
     target = DATA / "policies" / arguments.name
     checkpoint = read_checkpoint(arguments.run, training=False)
+    config = checkpoint.config
+    if arguments.n_action_steps:
+        config = override(config, n_action_steps=arguments.n_action_steps)
     shipped = replace(
-        checkpoint, ema={name: halve(name, value).contiguous() for name, value in checkpoint.ema.items()}
+        checkpoint,
+        config=config,
+        ema={name: halve(name, value).contiguous() for name, value in checkpoint.ema.items()},
     )
     write_policy(target, shipped)
 
@@ -48,7 +55,7 @@ def main() -> int:
     windows = Windows(demonstrations, before.horizon, before.n_obs_steps, before.n_action_steps)
     observations = windows.batch(torch.arange(0, len(windows), len(windows) // 64))["obs"]
     actions = [
-        policy.predict_action(observations, generator=torch.Generator().manual_seed(0))["action"]
+        policy.predict_action(observations, generator=torch.Generator().manual_seed(0))["action_pred"]
         for policy in (before, after)
     ]
     size = (target / "ema.safetensors").stat().st_size / 1e6
