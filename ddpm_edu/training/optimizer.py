@@ -47,8 +47,8 @@ def make_ema(policy: DiffusionPolicy, config: TrainingConfig) -> AveragedModel:
     """The exponential moving average of the weights, whose memory grows with training.
 
     After n updates its decay is min(`ema_max_decay`, 1 - (1 + n)^-`ema_power`): early on it follows the
-    weights, late it averages over thousands of steps. Buffers are copied, not averaged: BatchNorm's running statistics
-    would be those of other weights than the averaged ones, which is why the encoder has GroupNorm.
+    weights, late it averages over thousands of steps. Buffers are copied, not averaged: BatchNorm's running
+    statistics would belong to other weights than the averaged ones, so the encoder has GroupNorm.
     """
 
     @torch.no_grad()
