@@ -202,6 +202,8 @@ class TrainingConfig:
     """Optimiser steps."""
     batch_size: int = 128
     """B: windows per optimiser step, over all processes."""
+    noise_draws: int = 1
+    """Noises and diffusion steps for each window of a step; its observations are encoded once for all."""
     learning_rate: float = 6e-4
     """Peak of the cosine schedule."""
     warmup_steps: int = 500
@@ -236,7 +238,7 @@ class TrainingConfig:
     """Episodes of each such rollout."""
 
     def __post_init__(self) -> None:
-        for name in ("steps", "batch_size", "gradient_accumulation_steps", "log_every", "validate_every",
+        for name in ("steps", "batch_size", "noise_draws", "gradient_accumulation_steps", "log_every", "validate_every",
                      "checkpoint_every", "keep_checkpoints", "rollout_episodes"):  # fmt: skip
             _at_least_one(f"training.{name}", getattr(self, name))
         if self.rollout_every < 0:

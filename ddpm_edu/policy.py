@@ -104,6 +104,7 @@ class DiffusionPolicy(nn.Module):
         *,
         noise: Tensor | None = None,
         timesteps: Tensor | None = None,
+        noise_draws: int = 1,
         generator: torch.Generator | None = None,
         reduction: str = "mean",
     ) -> Tensor:
@@ -113,6 +114,10 @@ class DiffusionPolicy(nn.Module):
             batch: "obs" {key: (B, To or T, ...)}, "action" (B, T, Da), and optionally "is_pad" (B, T).
             noise: epsilon (B, T, D); drawn when not given.
             timesteps: diffusion steps k (B,); drawn uniformly when not given.
+            noise_draws: how many noises and diffusion steps each window gets. Its observations are encoded
+                once for all of them, so where the encoder is the expensive part (images) the gradient
+                becomes less noisy for little. Above 1, B stands for B * noise_draws in noise, timesteps and
+                the result, the draws of one window in a row.
             generator: draws what is drawn, on the policy's device; torch's global one when not given.
             reduction: "mean" for a scalar, "per_sample" for (B,), "none" for (B, T, D).
 
@@ -123,10 +128,13 @@ class DiffusionPolicy(nn.Module):
         # normalise input
         nobs = self.normalizer.normalize(batch["obs"])  # {key: (B, To or T, ...)}
         nactions = self.normalizer["action"].normalize(batch["action"])  # (B, T, Da)
-        B = nactions.shape[0]
 
         # handle different ways of passing observations
         features = self.encode(nobs, self.conditioning.training_obs_steps, generator)  # (B, To or T, Do)
+        if noise_draws > 1:
+            features = features.repeat_interleave(noise_draws, dim=0)  # (B*draws, To or T, Do)
+            nactions = nactions.repeat_interleave(noise_draws, dim=0)  # (B*draws, T, Da)
+        B = nactions.shape[0]
         conditions = self.conditioning.for_training(features, nactions, generator)
         trajectory = conditions.trajectory  # (B, T, D)
 
@@ -151,11 +159,12 @@ class DiffusionPolicy(nn.Module):
         prediction = self.denoiser(noisy_trajectory, timesteps, **conditions.denoiser_inputs)
         prediction_type = self.noise_scheduler.config.prediction_type
         target = training_target(schedule, trajectory, noise, timesteps, prediction_type)
-        return masked_mse(
-            prediction, target, loss_mask, is_pad=self._padding(batch, trajectory), reduction=reduction
-        )
+        is_pad = self._padding(batch)
+        if is_pad is not None and noise_draws > 1:
+            is_pad = is_pad.repeat_interleave(noise_draws, dim=0)  # (B*draws, T)
+        return masked_mse(prediction, target, loss_mask, is_pad=is_pad, reduction=reduction)
 
-    def _padding(self, batch: Mapping[str, Any], trajectory: Tensor) -> Tensor | None:
+    def _padding(self, batch: Mapping[str, Any]) -> Tensor | None:
         if not self.config.exclude_padding:
             return None
         if "is_pad" not in batch:

@@ -82,7 +82,7 @@ def test_inpainting_trains_the_encoder_only_when_asked_to(way, train_encoder):
         *way, "image", horizon=4, n_obs_steps=1, n_action_steps=2, train_encoder=train_encoder
     )
     policy.compute_loss(make_batch(policy, B=1)).backward()
-    gradients = [parameter.grad for parameter in policy.obs_encoder.parameters() if parameter.requires_grad]
+    gradients = [parameter.grad for parameter in trained_encoder(policy)]
     assert any(gradient is not None and gradient.abs().sum() > 0 for gradient in gradients) == train_encoder
 
 
@@ -127,6 +127,33 @@ def test_padded_steps_count_only_when_not_excluded():
         elements = policy.compute_loss(batch, **fixed, reduction="none")
         counted = ~batch["is_pad"] if exclude else torch.ones(4, 8, dtype=torch.bool)
         torch.testing.assert_close(policy.compute_loss(batch, **fixed), elements[counted].mean())
+
+
+@pytest.mark.parametrize("way", WAYS, ids="-".join)
+def test_several_noise_draws_are_the_mean_over_single_ones(way):
+    policy = small_policy(*way, "image", horizon=4, n_obs_steps=2, n_action_steps=2, exclude_padding=True)
+    policy.eval()  # centre crops: the same picture in every call
+    B, draws = 2, 3
+    batch, D = make_batch(policy, B), policy.conditioning.trajectory_dim
+    batch["is_pad"] = torch.tensor([[False, False, False, True], [False] * 4])
+    noise = torch.randn(B * draws, 4, D, generator=torch.Generator().manual_seed(1))
+    timesteps = torch.tensor([5, 30, 60, 10, 40, 95])
+    several = policy.compute_loss(batch, noise=noise, timesteps=timesteps, noise_draws=draws)
+    gradient = torch.autograd.grad(several, trained_encoder(policy))
+    single = [
+        policy.compute_loss(batch, noise=noise[i::draws], timesteps=timesteps[i::draws]) for i in range(draws)
+    ]
+    torch.testing.assert_close(several, torch.stack(single).mean())
+    expected = torch.autograd.grad(torch.stack(single).mean(), trained_encoder(policy))
+    torch.testing.assert_close(gradient, expected, rtol=1e-3, atol=1e-6)
+    each = policy.compute_loss(
+        batch, noise=noise, timesteps=timesteps, noise_draws=draws, reduction="per_sample"
+    )
+    assert each.shape == (B * draws,)
+
+
+def trained_encoder(policy):
+    return [parameter for parameter in policy.obs_encoder.parameters() if parameter.requires_grad]
 
 
 @pytest.mark.parametrize("denoiser", ["unet", "transformer"])

@@ -216,7 +216,10 @@ class Trainer:
         """One optimiser step; returns this process's share of the loss ()."""
         training = self.config.training
         indices = next(self.batches)  # (B,)
-        noise, timesteps = draw(self.policy, len(indices), self.generator)
+        draws = training.noise_draws
+        noise, timesteps = draw(
+            self.policy, len(indices) * draws, self.generator
+        )  # (B*draws, T, D), (B*draws,)
         # Contiguous shares of one global batch: the mean of their means is the mean of the whole.
         share = len(indices) // (self.accelerator.num_processes * training.gradient_accumulation_steps)
         first = self.accelerator.process_index * training.gradient_accumulation_steps
@@ -225,13 +228,15 @@ class Trainer:
         for part in range(first, first + training.gradient_accumulation_steps):
             rows = slice(part * share, (part + 1) * share)
             batch = to_device(self.windows.batch(indices[rows]), self.accelerator.device)
+            drawn = slice(part * share * draws, (part + 1) * share * draws)
             last = part == first + training.gradient_accumulation_steps - 1
             # Gradients are exchanged once for each optimiser step, with its last part.
             with nullcontext() if last else self.accelerator.no_sync(self.model):
                 loss = self.model(
                     batch,
-                    noise=noise[rows].to(self.accelerator.device),
-                    timesteps=timesteps[rows].to(self.accelerator.device),
+                    noise=noise[drawn].to(self.accelerator.device),
+                    timesteps=timesteps[drawn].to(self.accelerator.device),
+                    noise_draws=draws,
                 )
                 self.accelerator.backward(loss / training.gradient_accumulation_steps)
             total += loss.detach() / training.gradient_accumulation_steps

@@ -70,9 +70,10 @@ def test_the_same_seed_gives_the_same_weights_and_another_seed_others(tmp_path):
     assert any(not torch.equal(first[name], other[name]) for name in first)
 
 
-def test_accumulated_gradients_equal_one_large_batch(tmp_path):
+@pytest.mark.parametrize("noise_draws", [1, 3])
+def test_accumulated_gradients_equal_one_large_batch(tmp_path, noise_draws):
     def weights(name, parts):
-        config = tiny(steps=4, gradient_accumulation_steps=parts)
+        config = tiny(steps=4, gradient_accumulation_steps=parts, noise_draws=noise_draws)
         return load_file(
             Trainer(config, tmp_path / name).run(progress=False).checkpoint / "policy.safetensors"
         )
