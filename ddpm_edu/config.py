@@ -239,7 +239,8 @@ class TrainingConfig:
 
     def __post_init__(self) -> None:
         for name in ("steps", "batch_size", "noise_draws", "gradient_accumulation_steps", "log_every",
-                     "validate_every", "checkpoint_every", "keep_checkpoints", "rollout_episodes"):  # fmt: skip
+                     "validate_every", "checkpoint_every", "keep_checkpoints",
+                     "rollout_episodes"):  # fmt: skip
             _at_least_one(f"training.{name}", getattr(self, name))
         if self.rollout_every < 0:
             raise ConfigError(f"training.rollout_every is {self.rollout_every}; it must be at least 0")
