@@ -28,7 +28,7 @@ def card_page(card: Mapping[str, Any]) -> str:
     machine = last["machine"]
     rows = [
         ("last checkpoint", f"step {last['step']:,}: **{_success(last)}**"),
-        ("best checkpoint", _best(card["best"])),
+        ("best checkpoint", _best(card["best"], last["step"])),
         ("simulator seeds", f"{last['first_seed']:,} to {last['first_seed'] + last['episodes'] - 1:,}"),
         ("noise seed", str(last["noise_seed"])),
         (
@@ -70,15 +70,17 @@ def card_page(card: Mapping[str, Any]) -> str:
 
 
 def tables(cards: Sequence[Mapping[str, Any]], link: str = "") -> str:
-    """The grid of all policies; a cell that was not run says so.
+    """The grid of all policies, in which a cell that was not run says so, and the list of every run.
 
     Args:
         cards: from `read_cards`.
         link: what stands before the name of a card's page, such as "results/".
     """
+    cards = sorted(cards, key=_order)
     lines = [
         "Success of the last checkpoint with its 95 % Wilson interval; no demonstration began where these "
-        "episodes begin.",
+        "episodes begin. Where several runs were made, a cell has the one that succeeded most often, which "
+        "flatters it a little; the list below has all of them.",
         "",
         "| task | sees | UNet | transformer |",
         "|---|---|---|---|",
@@ -94,16 +96,32 @@ def tables(cards: Sequence[Mapping[str, Any]], link: str = "") -> str:
                 _cell(cards, link, task.name, "low_dim", denoiser, how) for how in ("global", "inpainting")
             ]
             lines.append(f"| {task.title}, {network} | {' | '.join(cells)} |")
-    lines += ["", "| card | training | time | best checkpoint |", "|---|---|---|---|"]
+    return "\n".join([*lines, "", *_list_of_runs(cards, link)])
+
+
+def _list_of_runs(cards: Sequence[Mapping[str, Any]], link: str) -> list[str]:
+    lines = [
+        "| task | sees | network | conditioning | demonstrations | steps | Ta | seed | success | trained in "
+        "| best checkpoint |",
+        "|---|---|---|---|---|---|---|---|---|---|---|",
+    ]
     for card in cards:
-        training = card["training"]
-        lines.append(
-            f"| [{card['name']}]({link}{card['name']}.md) | `{training['command']}` | "
-            f"{_hours(training['seconds'])} | {_best(card['best'])} |"
-        )
-    if not cards:
-        lines.append("| none yet | | | |")
-    return "\n".join(lines)
+        policy, training = card["policy"], card["training"]
+        words = [
+            TASKS[policy["task"]].title,
+            _SENSES[policy["observation"]],
+            _NETWORKS[policy["denoiser"]],
+            policy["conditioning"],
+            _collected(card) or "shipped",
+            f"{training['steps']:,}",
+            str(_action_steps(card)),
+            str(training["seed"]),
+            f"[{_success(card['last'])}]({link}{card['name']}.md)",
+            _hours(training["seconds"]),
+            _best(card["best"], card["last"]["step"]),
+        ]
+        lines.append(f"| {' | '.join(words)} |")
+    return lines if cards else [*lines, "| none yet" + " |" * 11]
 
 
 def write_index(cards: Sequence[Mapping[str, Any]], folder: str | Path) -> Path:
@@ -138,56 +156,80 @@ def write_between_markers(path: str | Path, content: str) -> bool:
     return True
 
 
+def _order(card: Mapping[str, Any]) -> tuple[Any, ...]:
+    policy, training = card["policy"], card["training"]
+    names = (list(TASKS), list(_SENSES), list(_NETWORKS))
+    wanted = (policy["task"], policy["observation"], policy["denoiser"])
+    places = tuple(name.index(value) for name, value in zip(names, wanted, strict=True))
+    return (*places, policy["conditioning"], training["steps"], training["seed"], -_action_steps(card))
+
+
 def _cell(cards: Sequence[Mapping[str, Any]], link: str, *wanted: str) -> str:
-    """Every policy of a cell; runs that differ in their seed alone also get their mean.
+    """What succeeded most often of a cell's policies; runs that differ in their seed alone count together.
 
     The same run evaluated with another Ta is another policy: it says so, and joins no mean.
     """
     keys = ("task", "observation", "denoiser", "conditioning")
     found = [card for card in cards if tuple(card["policy"][key] for key in keys) == wanted]
-    found.sort(key=lambda card: card["training"]["steps"])
     if not found:
         return f"*{NOT_RUN}*"
     groups: dict[str, list[Mapping[str, Any]]] = {}
     for card in found:
         command = re.sub(r" --(seed|run-dir) \S+", "", card["training"]["command"])
         groups.setdefault(command + _circumstances(card), []).append(card)
+    best = max(groups.values(), key=lambda group: statistics.mean(map(_rate, group)))
     lines = []
-    for group in groups.values():
-        if len(group) > 1:
-            rates = [card["last"]["successes"] / card["last"]["episodes"] for card in group]
-            lines.append(
-                f"mean {statistics.mean(rates):.0%} of {len(rates)} seeds "
-                f"({min(rates):.0%} to {max(rates):.0%})"
-            )
-        lines += [
-            f"[{_success(card['last'])}]({link}{card['name']}.md), {card['training']['steps']:,} steps"
-            + _circumstances(card)
-            for card in group
+    if len(best) > 1:
+        rates = [_rate(card) for card in best]
+        lines = [
+            f"mean {statistics.mean(rates):.0%} of {len(rates)} seeds ({min(rates):.0%} to {max(rates):.0%})"
         ]
+    lines += [
+        f"[{_success(card['last'])}]({link}{card['name']}.md), {card['training']['steps']:,} steps"
+        + _circumstances(card)
+        for card in best
+    ]
     return "<br>".join(lines)
 
 
 def _circumstances(card: Mapping[str, Any]) -> str:
     """Such as ", 1,000 demonstrations, Ta = 2": what was collected, and another Ta than that of training."""
-    collected = ""
-    if command := card["training"].get("collect"):
-        number = re.search(r" --n (\d+)", command)
-        collected = f", {int(number[1]) if number else 200:,} demonstrations"
-    usual = card["policy"]["n_action_steps"]
-    played = card["last"].get("n_action_steps", usual)
-    return collected + ("" if played == usual else f", Ta = {played}")
+    collected, played = _collected(card), _action_steps(card)
+    return (f", {collected} demonstrations" if collected else "") + (
+        "" if played == card["policy"]["n_action_steps"] else f", Ta = {played}"
+    )
+
+
+def _collected(card: Mapping[str, Any]) -> str:
+    """How many demonstrations were collected for a run; nothing if it used the shipped ones."""
+    command = card["training"].get("collect")
+    if not command:
+        return ""
+    number = re.search(r" --n (\d+)", command)
+    return f"{int(number[1]) if number else 200:,}"
+
+
+def _action_steps(card: Mapping[str, Any]) -> int:
+    """Ta of the rollout, which need not be that of training."""
+    return card["last"].get("n_action_steps", card["policy"]["n_action_steps"])
+
+
+def _rate(card: Mapping[str, Any]) -> float:
+    return card["last"]["successes"] / card["last"]["episodes"]
 
 
 def _success(rollout: Mapping[str, Any]) -> str:
     low, high = rollout["interval_95"]
-    rate = rollout["successes"] / rollout["episodes"]
-    return f"{rate:.0%} ({low:.0%} to {high:.0%}) of {rollout['episodes']}"
+    return (
+        f"{rollout['successes'] / rollout['episodes']:.0%} ({low:.0%} to {high:.0%}) of {rollout['episodes']}"
+    )
 
 
-def _best(best: Mapping[str, Any] | None) -> str:
+def _best(best: Mapping[str, Any] | None, last_step: int) -> str:
     if best is None:
         return "not kept"
+    if best["step"] == last_step:
+        return f"the last, by {best['chosen_by']}"
     chosen = f"step {best['step']:,}, chosen by {best['chosen_by']}"
     return f"{chosen}: {_success(best['rollout']) if best['rollout'] else 'not rolled out'}"
 

@@ -51,6 +51,7 @@ def test_cards_of_two_seeds_share_a_cell_and_the_other_cells_say_that_they_were_
     assert cards[0]["last"]["command"] == "ddpm-edu rollout runs/can-state-unet-global-40-seed0 --episodes 10"
     text = tables(cards)
     assert "mean 80% of 2 seeds (70% to 90%)" in text
+    assert text.count("70% (40% to 89%) of 10") == 3  # in both grids and in the list
     assert text.count("*not run*") == 14  # 8 + 8 cells, two of them the same filled one
     page = (out / "can-state-unet-global-40-seed1.md").read_text()
     assert "70% (40% to 89%) of 10" in page
@@ -67,7 +68,14 @@ def test_the_same_run_with_another_action_horizon_is_another_entry(tmp_path):
     make_card(run, out=out, name="again")
     text = tables(read_cards(out))
     assert "mean" not in text
-    assert "40 steps, Ta = 2<br>" in text
+    assert "40 steps, Ta = 2" not in text  # no better than the first, which stands in the cell
+    assert "| 40 | 8 | 0 |" in text
+    assert "| 40 | 2 | 0 |" in text
+    finished_run(run, successes=10)
+    path.write_text(json.dumps(report))
+    make_card(run, out=out, name="again")
+    assert text.count("of 10]") == 4
+    assert "40 steps, Ta = 2 |" in tables(read_cards(out))
     assert "Ta = 2 |" in (out / "again.md").read_text()
 
 
