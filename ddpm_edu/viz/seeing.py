@@ -220,7 +220,8 @@ def plot_pictures(
         images: each uint8 (H, W, 3).
         titles: of the panels.
         text: what the figure says.
-        maps: each (H, W) from 0, which darkens the picture, to 1, which leaves it as it is.
+        maps: each (H, W) from 0, which darkens the picture, to 1, which leaves it as it is; a line goes
+            round what is above 0.5.
         marks: each (2,), column and row of a square.
     """
     with house_style():
@@ -228,9 +229,11 @@ def plot_pictures(
         for index, axes in enumerate(figure.subplots(1, len(images), squeeze=False)[0]):
             picture = np.asarray(images[index])
             if maps is not None:
-                shade = 0.25 + 0.75 * np.asarray(maps[index])[..., None]
+                shade = 0.4 + 0.6 * np.asarray(maps[index])[..., None]
                 picture = (picture * shade).astype(np.uint8)
             _show(axes, picture)
+            if maps is not None:
+                axes.contour(np.asarray(maps[index]), levels=[0.5], colors="white", linewidths=1.5)
             if marks is not None:
                 axes.plot(*np.asarray(marks[index]), **_SQUARE)
             axes.set_title(titles[index])
