@@ -24,7 +24,7 @@ def plot_intervals(rows: Mapping[str, tuple[float, float, float]], title: str) -
         for place, (rate, low, high) in enumerate(rows.values()):
             axes.plot([low, high], [place, place], color=INK, linewidth=2.2, solid_capstyle="butt")
             axes.plot([low, high], [place, place], color=INK, marker="|", markersize=12, linestyle="")
-            axes.plot(rate, place, color=LINES[0].color, marker="o", markersize=8)
+            axes.plot(rate, place, color=LINES[0].color, marker="o", markersize=8, clip_on=False)
             axes.text(1.03, place, f"{rate:.0%} ({low:.0%} to {high:.0%})", va="center",
                       transform=axes.get_yaxis_transform())  # fmt: skip
         axes.set_yticks(range(len(rows)), list(rows))
