@@ -40,6 +40,9 @@ def main() -> int:
     target = DATA / "policies" / arguments.name
     checkpoint = read_checkpoint(arguments.run, training=False)
     config = checkpoint.config
+    if config.data.path:
+        # Where the file lay on this machine helps nobody: the card's commands make it anew, in one place.
+        config = override(config, data__path=f"runs/demonstrations/{Path(config.data.path).name}")
     if arguments.n_action_steps:
         config = override(config, n_action_steps=arguments.n_action_steps)
     shipped = replace(
