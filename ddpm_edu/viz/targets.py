@@ -137,9 +137,10 @@ def plot_divisors(given: ArrayLike, losses: Mapping[str, ArrayLike], text: str) 
             axes.plot(
                 given, values, color=line.color, linestyle=line.linestyle, marker=line.marker, label=name
             )
+            # Where the lines lie apart: at the end another line would run through its name.
             axes.annotate(
-                name, (given[-1], values[-1]), xytext=(-60, 14), textcoords="offset points", ha="center",
-                color=line.color,
+                name, (given[-1], values[-1]), xytext=(8, 0), textcoords="offset points", va="center",
+                color=line.color, annotation_clip=False,
             )  # fmt: skip
         axes.set(xlabel="share of the entries that is given", ylabel="loss", ylim=(0, None))
         axes.spines["left"].set_color(INK)
