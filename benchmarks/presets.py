@@ -49,7 +49,7 @@ def seconds_per_step(policy: DiffusionPolicy, config: Config, repeats: int) -> t
     for _ in range(1 + repeats):
         start = time.perf_counter()
         for _ in range(batch_size // part):
-            policy.compute_loss(batch).backward()
+            policy.compute_loss(batch, noise_draws=config.training.noise_draws).backward()
         optimizer.step()
         optimizer.zero_grad()
         ema.update_parameters(policy)

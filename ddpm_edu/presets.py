@@ -67,19 +67,18 @@ def _laptop(denoiser: str, observation: str) -> tuple[dict[str, Any], TrainingCo
         "transformer": TransformerConfig(n_layer=4, n_head=4, n_emb=128, p_drop_attn=0.0),
         "noise": NoiseConfig(scheduler="ddim", num_inference_steps=10),
     }
-    batch_size = 128 if observation == "low_dim" else 32
+    batch_size, noise_draws = 128, 1
+    if observation == "image":
+        # Encoding the pictures takes nine tenths of a step. Eight noises for each: a step takes 14 % longer,
+        # and after 300 steps on 40 demonstrations of Can the held-out loss is 0.125 instead of 0.153.
+        batch_size, noise_draws = 32, 8
+    shared = {"steps": 10_000, "batch_size": batch_size, "noise_draws": noise_draws}
     if denoiser == "unet":
-        return policy, TrainingConfig(steps=10_000, batch_size=batch_size, learning_rate=6e-4)
+        return policy, TrainingConfig(**shared, learning_rate=6e-4)
     # Held-out loss after 800 steps of Can (T = 10): 0.079 with dropout 0.1 at 6e-4; without dropout 0.067 at
     # 1e-3 and 0.061 at 2e-3. An image encoder keeps the rate that it is known to stand.
     learning_rate = 1.5e-3 if observation == "low_dim" else 6e-4
-    return policy, TrainingConfig(
-        steps=10_000,
-        batch_size=batch_size,
-        learning_rate=learning_rate,
-        betas=(0.9, 0.95),
-        weight_decay=1e-3,
-    )
+    return policy, TrainingConfig(**shared, learning_rate=learning_rate, betas=(0.9, 0.95), weight_decay=1e-3)
 
 
 def _paper(denoiser: str, observation: str) -> tuple[dict[str, Any], TrainingConfig]:
