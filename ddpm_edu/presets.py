@@ -69,7 +69,7 @@ def _laptop(denoiser: str, observation: str) -> tuple[dict[str, Any], TrainingCo
     }
     batch_size, noise_draws = 128, 1
     if observation == "image":
-        # Encoding the pictures takes three quarters of a step. Eight noises for each: a step takes 14 % longer,
+        # Encoding pictures takes three quarters of a step. Eight noises for each: a step takes 14 % longer,
         # and after 300 steps on 40 demonstrations of Can the held-out loss is 0.125 instead of 0.153.
         batch_size, noise_draws = 32, 8
     shared = {"steps": 10_000, "batch_size": batch_size, "noise_draws": noise_draws}
