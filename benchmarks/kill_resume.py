@@ -1,8 +1,9 @@
-"""Downloading, collecting and rendering, killed with SIGKILL at random moments: is anything lost?
+"""Downloading, collecting, rendering and training, killed with SIGKILL at random moments: is anything lost?
 
 Each work is begun again after each kill, and killed again; the last time it may end. After every kill the
 file must be missing, or whole and equal to that of a run that nobody disturbed, and every demonstration that
-is kept beside it must be readable. (Training has its own test: tests/training/test_trainer.py.)
+is kept beside it must be readable. A training's newest checkpoint must be readable after every kill, and its
+last one equal to that of a run that nobody disturbed, bit by bit.
 
 The works run in forks of this process, which has loaded the libraries: what is killed is the work.
 
@@ -16,6 +17,7 @@ import json
 import os
 import platform
 import random
+import shutil
 import signal
 import sys
 import tempfile
@@ -33,10 +35,14 @@ from official_layout import write_official
 
 from ddpm_edu.data.download import download, hub_path
 from ddpm_edu.paths import shipped_demonstrations
+from ddpm_edu.presets import preset
 from ddpm_edu.simulation.collect import collect
 from ddpm_edu.simulation.kept import load_demonstration
 from ddpm_edu.simulation.render import render
 from ddpm_edu.third_party import import_robosuite
+from ddpm_edu.training.checkpoint import list_checkpoints, read_checkpoint
+from ddpm_edu.training.log import read_log
+from ddpm_edu.training.trainer import Trainer
 
 
 def contents(path: Path) -> dict[str, object]:
@@ -118,12 +124,64 @@ def torture(
     return result
 
 
+def torture_training(folder: Path, kills: int, seed: int) -> dict[str, object]:
+    """The same for a small training, whose steps, checkpoints and validations take a few seconds."""
+    small = {"horizon": 8, "n_action_steps": 4, "down_dims": (16, 32), "n_groups": 4, "batch_size": 16}
+    often = {"steps": 300, "warmup_steps": 5, "log_every": 1, "validate_every": 20, "checkpoint_every": 7}
+    config = preset("can", **small, **often, diffusion_step_embed_dim=16, max_demonstrations=5)
+
+    def work(run: Path) -> object:
+        return Trainer(config, run).run(progress=False)
+
+    def weights(run: Path) -> dict[str, bytes]:
+        places = (list_checkpoints(run / "checkpoints")[-1], run / "checkpoints" / "best")
+        return {
+            f"{place.name}/{path.name}": path.read_bytes()
+            for place in places
+            for path in sorted(place.glob("*.safetensors"))
+        }
+
+    whole, run = folder / "undisturbed", folder / "killed"
+    began = time.perf_counter()
+    child = fork(lambda: work(whole))
+    assert os.waitpid(child, 0)[1] == 0, "train fails even undisturbed"
+    duration = time.perf_counter() - began
+    chance, moments, steps = random.Random(seed), [], []
+    while len(moments) < kills:
+        moment = chance.uniform(0, duration / 2)
+        child = fork(lambda: work(run))
+        time.sleep(moment)
+        os.kill(child, signal.SIGKILL)
+        status = os.waitpid(child, 0)[1]
+        if not os.WIFSIGNALED(status):
+            assert status == 0, "train failed"
+            assert weights(run) == weights(whole), "train: the weights differ from an undisturbed run's"
+            shutil.rmtree(run)  # finished before it was killed: from the start once more
+            continue
+        moments.append(round(moment, 2))
+        steps.append(read_checkpoint(run).step if list_checkpoints(run / "checkpoints") else 0)
+        print(f"train: {len(moments)} kills, the last after {moment:.2f} s; at step {steps[-1]}", flush=True)
+    child = fork(lambda: work(run))
+    assert os.waitpid(child, 0)[1] == 0, "train does not go on"
+    assert weights(run) == weights(whole), "train: the weights differ from an undisturbed run's"
+    losses = [[entry.get("loss") for entry in read_log(place)] for place in (whole, run)]
+    assert losses[0] == losses[1], "train: the log differs from an undisturbed run's"
+    print(f"train: {kills} kills; weights, optimiser and log equal an undisturbed run's", flush=True)
+    return {
+        "kills": kills,
+        "undisturbed, s": round(duration, 1),
+        "killed after, s": moments,
+        "step of the newest checkpoint": steps,
+        "equal to an undisturbed run": True,
+    }
+
+
 def main() -> None:
     """Runs the works that the command line asks for."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--work", nargs="+", default=["download", "collect", "render"])
+    parser.add_argument("--work", nargs="+", default=["download", "collect", "render", "train"])
     parser.add_argument("--write", type=Path, help="a JSON file for the result")
     options = parser.parse_args()
     results = {}
@@ -142,7 +200,7 @@ def main() -> None:
                     values = group[key][:8]
                     del group[key]
                     group[key] = values
-        if set(options.work) != {"download"}:
+        if {"collect", "render"} & set(options.work):
             import_robosuite()
         with serving({hub_path("can"): published}) as hub:
             hub.pause = 0.1
@@ -154,6 +212,9 @@ def main() -> None:
             }
             for name in options.work:
                 (root / name).mkdir()
+                if name == "train":
+                    results[name] = torture_training(root / name, options.kills, options.seed)
+                    continue
                 results[name] = torture(name, works[name], root / name, options.kills, options.seed)
     if options.write is not None:
         about = {
