@@ -13,10 +13,11 @@ from unittest import mock
 
 import pytest
 import torch
+from exercise_checks import message_of
 
 from ddpm_edu.course import checks
 from ddpm_edu.course.build import read_course
-from ddpm_edu.course.diagnosis import CheckFailed, Mistake
+from ddpm_edu.course.diagnosis import Mistake
 from ddpm_edu.paths import course_notebooks
 
 CHECKS = sorted(
@@ -53,12 +54,6 @@ NOT_SOLVED = {
 }
 
 
-def message_of(name: str, function: Callable[..., Any]) -> str:
-    with pytest.raises(CheckFailed) as caught:
-        getattr(checks, name)(function)
-    return str(caught.value)
-
-
 def test_notebooks_use_checks_that_are_there() -> None:
     assert set(CHECKS) <= set(checks.__all__)
 
@@ -66,10 +61,10 @@ def test_notebooks_use_checks_that_are_there() -> None:
 @pytest.mark.parametrize("name", CHECKS)
 def test_no_check_passes_what_is_not_solved(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     for kind, function in NOT_SOLVED.items():
-        message = message_of(name, function)
+        message = message_of(getattr(checks, name), function)
         assert ": not yet.\n" in message, f"{kind}: {message}"
         assert 2 <= len(message.splitlines()) <= 6, f"{kind}: {message}"
-    assert "stub is still there" in message_of(name, stub)
+    assert "stub is still there" in message_of(getattr(checks, name), stub)
     assert capsys.readouterr().out == ""
 
 
@@ -101,10 +96,10 @@ def tell(name: str, instead: Callable[..., Any] | None = None) -> Told:
         original(*call.args, **call.kwargs)
 
     with mock.patch.object(module, "check_function", spy) if original else contextlib.nullcontext():
-        message = message_of(name, stub)
+        message = message_of(getattr(checks, name), stub)
     if not mistakes:  # a check of another kind, whose mistakes are written down in its module
         mistakes = list(listed_in(module))
-        message = message_of(name, instead or stub)
+        message = message_of(getattr(checks, name), instead or stub)
     return Told(message, mistakes)
 
 

@@ -1,23 +1,11 @@
-"""Notebook 10's checks: each known mistake gets its own message, and right answers pass in any style."""
+"""Notebook 10's checks: right answers pass in any style (test_checks.py has the wrong ones)."""
 
 import pytest
 import torch
 from einops import rearrange
+from exercise_checks import assert_passes
 
 from ddpm_edu.course import checks
-from ddpm_edu.course.checks.conditioning import (
-    GLOBAL_CONDITION_MISTAKES,
-    LOCAL_CONDITION_MISTAKES,
-    OBSERVATIONS_USED_MISTAKES,
-)
-from ddpm_edu.course.diagnosis import CheckFailed
-
-CHECKS = {
-    checks.global_condition: GLOBAL_CONDITION_MISTAKES,
-    checks.local_condition: LOCAL_CONDITION_MISTAKES,
-    checks.observations_used: OBSERVATIONS_USED_MISTAKES,
-}
-LISTED = [(check, mistake) for check, mistakes in CHECKS.items() for mistake in mistakes]
 
 
 def global_reshape(features, To):
@@ -91,36 +79,4 @@ def used_by_gradient(predict, features):
     ids=lambda value: value.__name__,
 )
 def test_right_answers_pass_in_any_style(check, function, capsys):
-    check(function)
-    assert capsys.readouterr().out.startswith(f"{check.__name__}: correct.")
-
-
-def message_of(check, function):
-    with pytest.raises(CheckFailed) as caught:
-        check(function)
-    return str(caught.value)
-
-
-@pytest.mark.parametrize(
-    ("check", "mistake"), LISTED, ids=lambda value: getattr(value, "__name__", getattr(value, "name", None))
-)
-def test_every_listed_mistake_is_named(check, mistake):
-    message = message_of(check, mistake.function)
-    assert f"Your function {mistake.name}.\n" in message
-    assert mistake.hint in message
-
-
-def stub(*arguments):
-    raise NotImplementedError
-
-
-@pytest.mark.parametrize("check", CHECKS)
-@pytest.mark.parametrize(
-    "function",
-    [stub, lambda *_: None, lambda *_: 0.0, lambda *_: torch.zeros(3, 8)],
-    ids=["stub", "none", "number", "constant"],
-)
-def test_stubs_and_constants_fail_in_one_short_message(check, function):
-    message = message_of(check, function)
-    assert message.startswith(f"{check.__name__}: not yet.\n")
-    assert len(message.splitlines()) == 3
+    assert_passes(check, function, capsys)

@@ -1,13 +1,13 @@
-"""Notebook 14's checks: each known mistake gets its own message, and right answers pass in any style."""
+"""Notebook 14's checks: right answers pass in any style (test_checks.py has the wrong ones)."""
 
 import math
 
 import pytest
 import torch
+from exercise_checks import assert_passes
 
 from ddpm_edu.course import checks
 from ddpm_edu.course.checks import evaluation
-from ddpm_edu.course.diagnosis import CheckFailed
 from ddpm_edu.simulation.intervals import wilson_interval
 
 
@@ -59,32 +59,5 @@ def paired_by_enumeration(first, second):
         (checks.paired_p_value, paired_by_enumeration),
     ],
 )
-def test_right_answers_pass_however_they_are_written(check, solution, capsys):
-    check(solution)
-    assert "correct" in capsys.readouterr().out
-
-
-MISTAKES = [
-    *((checks.receding_horizon, name, loop) for name, loop, _ in evaluation.LOOPS),
-    *((checks.wilson, name, evaluation._Wilson(**parts)) for name, parts, _ in evaluation.WILSONS),
-    (checks.wilson, "gives the textbook interval", evaluation._textbook),
-    *((checks.paired_p_value, name, function) for name, function, _ in evaluation.PAIRED),
-]
-
-
-@pytest.mark.parametrize(("check", "name", "function"), MISTAKES, ids=[name for _, name, _ in MISTAKES])
-def test_each_known_mistake_is_named(check, name, function):
-    with pytest.raises(CheckFailed) as caught:
-        check(function)
-    assert f"Your function {name}" in str(caught.value)
-
-
-def stub(*_):
-    raise NotImplementedError
-
-
-@pytest.mark.parametrize("check", [checks.receding_horizon, checks.wilson, checks.paired_p_value])
-@pytest.mark.parametrize("function", [stub, lambda *_: None, lambda *_: torch.tensor(0.5)])
-def test_a_stub_none_and_a_constant_fail(check, function):
-    with pytest.raises(CheckFailed, match="not yet"):
-        check(function)
+def test_right_answers_pass_in_any_style(check, solution, capsys):
+    assert_passes(check, solution, capsys)

@@ -1,14 +1,14 @@
-"""Notebook 15's checks: each known mistake gets its own message, and right answers pass in any style."""
+"""Notebook 15's checks: right answers pass in any style (test_checks.py has the wrong ones)."""
 
 import itertools
 import math
 
 import pytest
 import torch
+from exercise_checks import assert_passes
 
 from ddpm_edu.course import checks
 from ddpm_edu.course.checks import full_policies
-from ddpm_edu.course.diagnosis import CheckFailed
 
 
 def agreement_in_a_loop(losses, rates):
@@ -33,31 +33,5 @@ def needed_in_a_loop(rate, half_width, z):
         (checks.episodes_needed, full_policies._needed),
     ],
 )
-def test_right_answers_pass_however_they_are_written(check, solution, capsys):
-    check(solution)
-    assert "correct" in capsys.readouterr().out
-
-
-MISTAKES = [
-    *((checks.training_memory, name, lambda p, c=copies: c * p) for name, copies, _ in full_policies.MEMORY),
-    *((checks.loss_agreement, name, wrong) for name, wrong, _ in full_policies.AGREEMENT),
-    *((checks.episodes_needed, name, wrong) for name, wrong, _ in full_policies.NEEDED),
-]
-
-
-@pytest.mark.parametrize(("check", "name", "function"), MISTAKES, ids=[name for _, name, _ in MISTAKES])
-def test_each_known_mistake_is_named(check, name, function):
-    with pytest.raises(CheckFailed) as caught:
-        check(function)
-    assert f"Your function {name}" in str(caught.value)
-
-
-def stub(*_):
-    raise NotImplementedError
-
-
-@pytest.mark.parametrize("check", [checks.training_memory, checks.loss_agreement, checks.episodes_needed])
-@pytest.mark.parametrize("function", [stub, lambda *_: None, lambda *_: torch.tensor(0.5)])
-def test_a_stub_none_and_a_constant_fail(check, function):
-    with pytest.raises(CheckFailed, match="not yet"):
-        check(function)
+def test_right_answers_pass_in_any_style(check, solution, capsys):
+    assert_passes(check, solution, capsys)

@@ -1,22 +1,12 @@
-"""Notebook 05's checks: each known mistake gets its own message, and right answers pass in any style."""
+"""Notebook 05's checks: right answers pass in any style (test_checks.py has the wrong ones)."""
 
 import pytest
 import torch
+from exercise_checks import assert_passes
 from torch.nn import functional as F
 
 from ddpm_edu.course import checks
-from ddpm_edu.course.checks.masked_loss import MASKED_LOSS_MISTAKES, PADDED_LOSS_MISTAKES
-from ddpm_edu.course.checks.targets import SAMPLE_FROM_EPSILON_MISTAKES, V_TARGET_MISTAKES
-from ddpm_edu.course.diagnosis import CheckFailed
 from ddpm_edu.diffusion.masking import masked_mse
-
-CHECKS = {
-    checks.v_target: V_TARGET_MISTAKES,
-    checks.sample_from_epsilon: SAMPLE_FROM_EPSILON_MISTAKES,
-    checks.masked_loss: MASKED_LOSS_MISTAKES,
-    checks.padded_loss: PADDED_LOSS_MISTAKES,
-}
-LISTED = [(check, mistake) for check, mistakes in CHECKS.items() for mistake in mistakes]
 
 
 def v_loop(clean, noise, timestep, alpha_bar):
@@ -101,36 +91,4 @@ def padded_package(prediction, target, is_pad):
     ids=lambda value: value.__name__,
 )
 def test_right_answers_pass_in_any_style(check, function, capsys):
-    check(function)
-    assert capsys.readouterr().out.startswith(f"{check.__name__}: correct.")
-
-
-def message_of(check, function):
-    with pytest.raises(CheckFailed) as caught:
-        check(function)
-    return str(caught.value)
-
-
-@pytest.mark.parametrize(
-    ("check", "mistake"), LISTED, ids=lambda value: getattr(value, "__name__", getattr(value, "name", None))
-)
-def test_every_listed_mistake_is_named(check, mistake):
-    message = message_of(check, mistake.function)
-    assert f"Your function {mistake.name}.\n" in message
-    assert mistake.hint in message
-
-
-def stub(*arguments):
-    raise NotImplementedError
-
-
-@pytest.mark.parametrize("check", CHECKS)
-@pytest.mark.parametrize(
-    "function",
-    [stub, lambda *_: None, lambda *_: 0.0, lambda *_: torch.tensor(1.0), lambda first, *_: first],
-    ids=["stub", "none", "number", "constant", "first argument"],
-)
-def test_stubs_and_constants_fail_in_one_short_message(check, function):
-    message = message_of(check, function)
-    assert message.startswith(f"{check.__name__}: not yet.\n")
-    assert len(message.splitlines()) == 3
+    assert_passes(check, function, capsys)

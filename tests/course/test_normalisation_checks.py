@@ -1,12 +1,11 @@
-"""Notebook 02's checks: each known mistake gets its own message, and right answers pass in any style."""
+"""Notebook 02's checks: right answers pass in any style (test_checks.py has the wrong ones)."""
 
 import numpy as np
 import pytest
 import torch
+from exercise_checks import assert_passes
 
 from ddpm_edu.course import checks
-from ddpm_edu.course.checks.normalisation import GOAL_MISTAKES, LIMITS_MISTAKES, SIX_MISTAKES
-from ddpm_edu.course.diagnosis import CheckFailed
 from ddpm_edu.data import actions
 from ddpm_edu.data.normalizer import KeyNormalizer
 from ddpm_edu.tasks import CAN
@@ -74,49 +73,4 @@ def goal_limited_after(action, eef_pos):
     ids=lambda value: value.__name__,
 )
 def test_right_answers_pass_in_any_style(check, function, capsys):
-    check(function)
-    assert capsys.readouterr().out.startswith(f"{check.__name__}: correct.")
-
-
-LISTED = [
-    *((checks.scale_to_limits, mistake) for mistake in LIMITS_MISTAKES),
-    *((checks.rotation_from_six, mistake) for mistake in SIX_MISTAKES),
-    *((checks.goal_position, mistake) for mistake in GOAL_MISTAKES),
-]
-
-
-def message_of(check, function):
-    with pytest.raises(CheckFailed) as caught:
-        check(function)
-    return str(caught.value)
-
-
-@pytest.mark.parametrize(
-    ("check", "mistake"), LISTED, ids=lambda value: getattr(value, "__name__", getattr(value, "name", None))
-)
-def test_every_listed_mistake_is_named(check, mistake):
-    message = message_of(check, mistake.function)
-    assert f"Your function {mistake.name}.\n" in message
-    assert mistake.hint in message
-
-
-def stub(*arguments):
-    raise NotImplementedError
-
-
-@pytest.mark.parametrize("check", [checks.scale_to_limits, checks.rotation_from_six, checks.goal_position])
-@pytest.mark.parametrize(
-    "function",
-    [
-        stub,
-        lambda *_: None,
-        lambda *_: torch.tensor(1.0),
-        lambda *a: torch.zeros_like(a[-1]),
-        lambda *a: a[0],
-    ],
-    ids=["stub", "none", "constant", "zeros", "first argument"],
-)
-def test_stubs_and_constants_fail_in_one_short_message(check, function):
-    message = message_of(check, function)
-    assert message.startswith(f"{check.__name__}: not yet.\n")
-    assert len(message.splitlines()) == 3
+    assert_passes(check, function, capsys)

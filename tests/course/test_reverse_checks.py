@@ -1,20 +1,12 @@
-"""Notebook 06's checks: each known mistake gets its own message, and right answers pass in any style."""
+"""Notebook 06's checks: right answers pass in any style (test_checks.py has the wrong ones)."""
 
 import pytest
 import torch
+from exercise_checks import assert_passes
 
 from ddpm_edu.course import checks
-from ddpm_edu.course.checks.reverse import POSTERIOR_MEAN_MISTAKES, REVERSE_STEP_MISTAKES
-from ddpm_edu.course.checks.reverse_loop import SAMPLING_LOOP_MISTAKES
-from ddpm_edu.course.diagnosis import CheckFailed
 from ddpm_edu.diffusion.sampling import ddpm_step
 from ddpm_edu.diffusion.schedule import NoiseSchedule
-
-ALL = (
-    (checks.posterior_mean, POSTERIOR_MEAN_MISTAKES),
-    (checks.reverse_step, REVERSE_STEP_MISTAKES),
-    (checks.sampling_loop, SAMPLING_LOOP_MISTAKES),
-)
 
 
 def mean_by_bayes(clean, noisy, timestep, betas):
@@ -72,38 +64,4 @@ def loop_recursive(denoise, step, start, noise):
     ],
 )
 def test_right_answers_pass_in_any_style(check, function, capsys):
-    check(function)
-    assert capsys.readouterr().out.startswith(f"{check.__name__}: correct.")
-
-
-def message_of(check, function):
-    with pytest.raises(CheckFailed) as caught:
-        check(function)
-    return str(caught.value)
-
-
-@pytest.mark.parametrize(
-    ("check", "mistake"),
-    [(check, mistake) for check, mistakes in ALL for mistake in mistakes],
-    ids=lambda value: getattr(value, "name", getattr(value, "__name__", None)),
-)
-def test_every_listed_mistake_is_named(check, mistake):
-    message = message_of(check, mistake.function)
-    assert f"Your function {mistake.name}.\n" in message
-    assert mistake.hint in message
-
-
-def stub(*arguments):
-    raise NotImplementedError
-
-
-@pytest.mark.parametrize("check", [check for check, _ in ALL])
-@pytest.mark.parametrize(
-    "function",
-    [stub, lambda *a: None, lambda *a: 0.0, lambda *a: torch.zeros(2, 4, 3), lambda *a: 1 / 0],
-    ids=["stub", "none", "number", "zeros", "error"],
-)
-def test_stubs_and_constants_fail_in_one_short_message(check, function):
-    message = message_of(check, function)
-    assert message.startswith(f"{check.__name__}: not yet.\n")
-    assert len(message.splitlines()) == 3
+    assert_passes(check, function, capsys)

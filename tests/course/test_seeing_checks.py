@@ -1,11 +1,10 @@
-"""Notebook 11's checks: each known mistake gets its own message, and right answers pass in any style."""
+"""Notebook 11's checks: right answers pass in any style (test_checks.py has the wrong ones)."""
 
 import pytest
 import torch
+from exercise_checks import assert_passes
 
 from ddpm_edu.course import checks
-from ddpm_edu.course.checks.seeing import CROP_MISTAKES, IMAGE_MISTAKES, SOFTMAX_MISTAKES
-from ddpm_edu.course.diagnosis import CheckFailed
 
 
 def image_moved(image):
@@ -50,9 +49,6 @@ def softmax_loop(features):
     return out
 
 
-CHECKS = (checks.image_to_input, checks.random_crop, checks.spatial_softmax)
-
-
 @pytest.mark.parametrize(
     ("check", "function"),
     [
@@ -65,36 +61,4 @@ CHECKS = (checks.image_to_input, checks.random_crop, checks.spatial_softmax)
     ],
 )
 def test_right_answers_pass_in_any_style(check, function, capsys):
-    check(function)
-    assert capsys.readouterr().out.startswith(f"{check.__name__}: correct.")
-
-
-def with_tensor(function):
-    """The listed crops take the size as a tensor; the check hands students an int."""
-    return lambda images, uniform, size: function(images, uniform, torch.tensor(size))
-
-
-LISTED = [
-    *((checks.image_to_input, m, m.function) for m in IMAGE_MISTAKES),
-    *((checks.random_crop, m, with_tensor(m.function)) for m in CROP_MISTAKES),
-    *((checks.spatial_softmax, m, m.function) for m in SOFTMAX_MISTAKES),
-]
-
-
-@pytest.mark.parametrize(("check", "mistake", "function"), LISTED, ids=[m.name for _, m, _ in LISTED])
-def test_every_listed_mistake_is_named(check, mistake, function):
-    with pytest.raises(CheckFailed) as caught:
-        check(function)
-    assert f"Your function {mistake.name}.\n" in str(caught.value)
-    assert mistake.hint in str(caught.value)
-
-
-def stub(*arguments):
-    raise NotImplementedError("write it here")
-
-
-@pytest.mark.parametrize("check", CHECKS)
-@pytest.mark.parametrize("function", [stub, lambda *a: None, lambda *a: 0.5, lambda *a: torch.zeros(1)])
-def test_stubs_and_constants_fail(check, function):
-    with pytest.raises(CheckFailed, match="not yet"):
-        check(function)
+    assert_passes(check, function, capsys)
