@@ -105,7 +105,7 @@ def render(
     task, names, masks = _outline(source)
     names = names[:n]
     settings = {"recipe": _RECIPE, "source": source.name, "sha256": sha256(source), "demonstrations": names}
-    if _finished(out) == settings:
+    if rendering_settings(out) == settings:
         return Rendering(out, len(names), _steps(out), kept=len(names))
     if out.exists() and (not overwrite or out.samefile(source)):
         raise ConfigError(f"{out} exists and is not made from {source}; give another name for the result")
@@ -123,7 +123,7 @@ def render(
                     bar.update()
             _assemble(out, task, settings, folder, names, masks)
     finally:
-        if _finished(out) == settings:
+        if rendering_settings(out) == settings:
             shutil.rmtree(folder, ignore_errors=True)
     return Rendering(out, len(names), _steps(out), kept=len(done))
 
@@ -325,7 +325,7 @@ def _prepare(folder: Path, settings: dict[str, Any]) -> None:
             file.write(json.dumps(identity).encode())
 
 
-def _finished(out: Path) -> dict[str, Any] | None:
+def rendering_settings(out: str | Path) -> dict[str, Any] | None:
     """What a complete file was rendered from; None if it is something else."""
     try:
         with h5py.File(out, "r") as file:

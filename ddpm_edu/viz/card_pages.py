@@ -14,6 +14,7 @@ from ddpm_edu.tasks import TASKS
 
 BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
 NOT_RUN = "not run"
+SHIPPED = "shipped"
 _SENSES = {"low_dim": "state", "image": "cameras"}
 _NETWORKS = {"unet": "UNet", "transformer": "transformer"}
 
@@ -60,9 +61,11 @@ def card_page(card: Mapping[str, Any]) -> str:
     ]  # fmt: skip
     table = "\n".join(f"| {name} | {value} |" for name, value in rows)
     video = f"[Video of successes and failures]({card['video']})\n\n" if card["video"] else "No video.\n\n"
-    commands = "\n".join(filter(None, (training.get("collect"), training["command"], last["command"])))
+    best = (card["best"] or {}).get("rollout") or {}
+    commands = (training.get("collect"), training["command"], last["command"], best.get("command"))
+    lines = "\n".join(filter(None, commands))
     return (
-        f"# {title}\n\n```sh\n{commands}\n```\n\n| | |\n|---|---|\n{table}\n\n"
+        f"# {title}\n\n```sh\n{lines}\n```\n\n| | |\n|---|---|\n{table}\n\n"
         f"{video}![Learning curve]({card['name']}.png)\n\n"
         "One training seed: the interval says how sure the success of this policy is, not how much policies "
         "of other seeds differ.\n"
@@ -112,7 +115,7 @@ def _list_of_runs(cards: Sequence[Mapping[str, Any]], link: str) -> list[str]:
             _SENSES[policy["observation"]],
             _NETWORKS[policy["denoiser"]],
             policy["conditioning"],
-            _collected(card) or "shipped",
+            _demonstrations(card),
             f"{training['steps']:,}",
             str(_action_steps(card)),
             str(training["seed"]),
@@ -193,20 +196,23 @@ def _cell(cards: Sequence[Mapping[str, Any]], link: str, *wanted: str) -> str:
 
 
 def _circumstances(card: Mapping[str, Any]) -> str:
-    """Such as ", 1,000 demonstrations, Ta = 2": what was collected, and another Ta than that of training."""
-    collected, played = _collected(card), _action_steps(card)
-    return (f", {collected} demonstrations" if collected else "") + (
+    """Such as ", 1,000 demonstrations, Ta = 2": other data than the shipped, and another Ta than trained."""
+    data, played = _demonstrations(card), _action_steps(card)
+    counted = " demonstrations" if data[0].isdigit() else ""
+    return ("" if data == SHIPPED else f", {data}{counted}") + (
         "" if played == card["policy"]["n_action_steps"] else f", Ta = {played}"
     )
 
 
-def _collected(card: Mapping[str, Any]) -> str:
-    """How many demonstrations were collected for a run; nothing if it used the shipped ones."""
-    command = card["training"].get("collect")
-    if not command:
-        return ""
-    number = re.search(r" --n (\d+)", command)
-    return f"{int(number[1]) if number else 200:,}"
+def _demonstrations(card: Mapping[str, Any]) -> str:
+    """How many demonstrations were collected for a run, or the name of the file that it was given."""
+    training, policy = card["training"], card["policy"]
+    command, path = training.get("collect") or "", training["demonstrations"]
+    if command.startswith("ddpm-edu collect"):
+        number = re.search(r" --n (\d+)", command)
+        return f"{int(number[1]) if number else 200:,}"
+    shipped = f"data/{policy['task']}_{policy['observation']}.hdf5"
+    return SHIPPED if path == shipped else f"`{Path(path).name}`"
 
 
 def _action_steps(card: Mapping[str, Any]) -> int:

@@ -5,20 +5,17 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from ddpm_edu.config import Config, override, to_dict
 from ddpm_edu.errors import CheckpointError, ConfigError, DatasetError
 from ddpm_edu.files import write_atomically
-from ddpm_edu.presets import PRESETS, preset
-from ddpm_edu.simulation.collect import collection_settings
-from ddpm_edu.simulation.episodes import Disturbance
 from ddpm_edu.simulation.results import RolloutResult
 from ddpm_edu.training.checkpoint import BEST, find_checkpoint, read_checkpoint
 from ddpm_edu.training.log import read_log
 from ddpm_edu.viz import figures
+from ddpm_edu.viz.card_commands import demonstrations_command, differences, training_command
 from ddpm_edu.viz.card_pages import card_page
 
 MAX_VIDEO_BYTES = 1_000_000
@@ -35,6 +32,8 @@ def make_card(
 ) -> Path:
     """Write a run's card: `NAME.json`, `NAME.md`, its learning curve and its video.
 
+    The card of the same run and Ta is written anew; that of another run is never replaced.
+
     Args:
         run: the run's folder, as `ddpm-edu train` left it.
         rollout: folder that `ddpm-edu rollout` wrote for the last checkpoint; by default the run's.
@@ -49,7 +48,8 @@ def make_card(
     Raises:
         CheckpointError: if the run holds no checkpoint.
         DatasetError: if there is no rollout, or it is of another policy than the run's.
-        ConfigError: if the run is not finished, has no log, or the video is too large to be kept.
+        ConfigError: if the run is not finished, has no log, the name is that of another run's card, or the
+            video is too large to be kept.
     """
     run, out = Path(run), Path(out)
     checkpoint = read_checkpoint(find_checkpoint(run), training=False)
@@ -62,12 +62,13 @@ def make_card(
     log = read_log(run)
     if not any("loss" in entry for entry in log):
         raise ConfigError(f"{run / 'log.jsonl'} holds no loss; a card needs the run's learning curve")
-    name = name or card_name(config)
     rollout = _find_rollout(run) if rollout is None else Path(rollout)
+    played = _played(rollout)[1]
+    name = name or card_name(config, played["n_action_steps"])
     losses = [entry for entry in log if "loss" in entry]
     held_out = [entry["validation_loss"] for entry in log if "validation_loss" in entry]
     demonstrations = config.data.path or f"data/{config.policy.task}_{config.policy.observation}.hdf5"
-    collect = collect_command(config.data.path)
+    collect = demonstrations_command(config.data.path)
     if collect:
         # Where the file lay on this machine helps nobody: the card's commands make it anew, in one place.
         demonstrations = collect.split()[-1]
@@ -87,9 +88,12 @@ def make_card(
                 key: checkpoint.about.get(key) for key in ("device", "threads", "torch", "python", "ddpm_edu")
             },
         },
-        "last": _evaluation(rollout, config, checkpoint.step, f"step_{checkpoint.step:08d}", run, name),
-        "best": _best(run, best, config, name),
+        "last": _evaluation(
+            rollout, config, checkpoint.step, f"step_{checkpoint.step:08d}", run, f"runs/{name}", "rollout"
+        ),
+        "best": _best(run, best, config, f"runs/{name}"),
     }
+    _refuse_another_run(out / f"{name}.json", card)
     out.mkdir(parents=True, exist_ok=True)
     with write_atomically(out / f"{name}.png") as file:
         figures.learning_curve(log).savefig(file, format="png", dpi=110)
@@ -101,14 +105,14 @@ def make_card(
     return out / f"{name}.json"
 
 
-def read_cards(folder: str | Path) -> list[dict[str, Any]]:
+def read_cards(folder: str | Path, pattern: str = "*.json") -> list[dict[str, Any]]:
     """The cards of a folder, by name.
 
     Raises:
         DatasetError: if a file there is not a card.
     """
     cards = []
-    for path in sorted(Path(folder).glob("*.json")):
+    for path in sorted(Path(folder).glob(pattern)):
         try:
             card = json.loads(path.read_text(encoding="utf-8"))
             card["last"]["successes"], card["policy"]["task"], card["training"]["seed"]
@@ -120,63 +124,14 @@ def read_cards(folder: str | Path) -> list[dict[str, Any]]:
     return cards
 
 
-def card_name(config: Config) -> str:
-    """What a card is called: task, senses, network, conditioning, steps and seed."""
+def card_name(config: Config, n_action_steps: int | None = None) -> str:
+    """What a card is called: task, senses, network, conditioning, steps, seed, and Ta if it was changed."""
     policy, training = config.policy, config.training
     steps = f"{training.steps / 1000:g}k" if training.steps >= 1000 else str(training.steps)
     words = [policy.task, _SEES[policy.observation], policy.denoiser, policy.conditioning, steps]
+    if n_action_steps not in (None, policy.n_action_steps):
+        return "-".join([*words, f"seed{training.seed}", f"ta{n_action_steps}"])
     return "-".join([*words, f"seed{training.seed}"])
-
-
-def training_command(config: Config, run_dir: str) -> str:
-    """The `ddpm-edu train` command that makes this configuration: a preset and what differs from it."""
-    policy = config.policy
-    choice = {name: getattr(policy, name) for name in ("task", "denoiser", "conditioning", "observation")}
-    defaults = {"task": "can", "denoiser": "unet", "conditioning": "global", "observation": "low_dim"}
-    words = [f"--{key.replace('_', '-')} {value}" for key, value in choice.items() if value != defaults[key]]
-    other = {"unet": "transformer", "transformer": "unet"}[policy.denoiser]
-    mine = to_dict(config)
-    del mine["policy"][other]  # the settings of a network that is not there make no difference
-    differences = {name: list(_differences(to_dict(preset(**choice, name=name)), mine)) for name in PRESETS}
-    nearest = min(PRESETS, key=lambda name: len(differences[name]))
-    if nearest != PRESETS[0]:
-        words.append(f"--preset {nearest}")
-    for key, value in differences[nearest]:
-        option = key.replace("_", "-")
-        if isinstance(value, bool):
-            words.append(f"--{option}" if value else f"--no-{option}")
-        else:
-            words.append(f"--{option} {' '.join(map(str, value if isinstance(value, list) else [value]))}")
-    return " ".join(["ddpm-edu train", *words, f"--run-dir {run_dir}"])
-
-
-def collect_command(path: str | None) -> str | None:
-    """The `ddpm-edu collect` command that makes a file of demonstrations anew.
-
-    None without a path (the shipped files), and for a file that was not collected by that command.
-    """
-    settings = None if path is None else collection_settings(path)
-    if path is None or settings is None:
-        return None
-    defaults = {"task": "can", "n": 200, "observation": "low_dim", "seed": 0}
-    words = [f"--{key} {settings[key]}" for key, value in defaults.items() if settings[key] != value]
-    usual = asdict(Disturbance())
-    words += [
-        f"--disturbance.{key.replace('_', '-')} {value}"
-        for key, value in settings["disturbance"].items()
-        if value != usual[key]
-    ]
-    return " ".join(["ddpm-edu collect", *words, f"--out runs/demonstrations/{Path(path).name}"])
-
-
-def _differences(base: Mapping[str, Any], mine: Mapping[str, Any]) -> list[tuple[str, Any]]:
-    found = []
-    for key, value in mine.items():
-        if isinstance(value, dict):
-            found += _differences(base[key], value)
-        elif value != base[key]:
-            found.append((key, value))
-    return found
 
 
 def _find_rollout(run: Path) -> Path:
@@ -189,22 +144,49 @@ def _find_rollout(run: Path) -> Path:
     )
 
 
-def _evaluation(folder: Path, config: Config, step: int, wanted: str, run: Path, name: str) -> dict[str, Any]:
-    """What a card says about one checkpoint in the simulator."""
-    result = RolloutResult.load(folder)
+def _refuse_another_run(path: Path, card: Mapping[str, Any]) -> None:
+    """Two runs may deserve one name: the second must not take the place of the first's result."""
+    if not path.is_file():
+        return
+    (old,) = read_cards(path.parent, path.name)
+    same = all(old["training"].get(key) == card["training"][key] for key in ("seed", "seconds", "loss"))
+    if not same or old["last"].get("n_action_steps") != card["last"]["n_action_steps"]:
+        raise ConfigError(
+            f"{path} is the card of another run; keep both: choose a name with --name, or another folder "
+            "with --out"
+        )
+
+
+def _played(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """A rollout's report, and in it the policy's settings."""
     path = folder / "report.json"
     try:
         report = json.loads(path.read_text(encoding="utf-8"))
-        played, checkpoint = report["config"]["policy"], str(report["checkpoint"])
+        played, _, _ = report["config"]["policy"], report["checkpoint"], report["config"]["training"]
+        played["n_action_steps"], played["noise"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DatasetError(f"{path} is missing or broken ({error!r}); run ddpm-edu rollout again") from None
+    return report, played
+
+
+def _evaluation(
+    folder: Path, config: Config, step: int, wanted: str, run: Path, run_there: str, part: str
+) -> dict[str, Any]:
+    """What a card says about one checkpoint in the simulator.
+
+    Its command names `run_there`, where the card's other commands put the run, and in it the folder `part`.
+    """
+    result = RolloutResult.load(folder)
+    path = folder / "report.json"
+    report, played = _played(folder)
+    checkpoint = str(report["checkpoint"])
     # Another sampler or Ta needs no retraining: everything else must be the policy that this run trained.
     mine = to_dict(config.policy)
     for settings in (mine, trained := json.loads(json.dumps(played))):
         settings.pop("n_action_steps")
         for key in ("scheduler", "num_inference_steps"):
             settings["noise"].pop(key)
-    wrong = _differences(trained, mine)
+    wrong = differences(trained, mine)
     if wrong or (report["config"]["training"] or {}).get("seed") != config.training.seed:
         what = (
             f"{wrong[0][0]} other than {wrong[0][1]!r}"
@@ -214,7 +196,7 @@ def _evaluation(folder: Path, config: Config, step: int, wanted: str, run: Path,
         raise DatasetError(f"{path} is of a policy with {what}; name the rollout of {run} with --rollout")
     if Path(checkpoint).name != wanted:
         raise DatasetError(f"{path} is of checkpoint {checkpoint}, and {wanted} is wanted; roll that one out")
-    command = report["command"].replace(str(folder), f"runs/{name}/rollout").replace(str(run), f"runs/{name}")
+    command = report["command"].replace(str(folder), f"{run_there}/{part}").replace(str(run), run_there)
     low, high = result.interval
     return {
         "step": step,
@@ -241,7 +223,7 @@ def _evaluation(folder: Path, config: Config, step: int, wanted: str, run: Path,
     }
 
 
-def _best(run: Path, rollout: str | Path | None, config: Config, name: str) -> dict[str, Any] | None:
+def _best(run: Path, rollout: str | Path | None, config: Config, run_there: str) -> dict[str, Any] | None:
     """The checkpoint that was best by what the run itself measured; None if it kept none."""
     folder = run / "checkpoints" / BEST
     if not (folder / "policy.json").is_file():
@@ -250,10 +232,11 @@ def _best(run: Path, rollout: str | Path | None, config: Config, name: str) -> d
         return None
     checkpoint = read_checkpoint(folder, training=False)
     found = {"step": checkpoint.step, "chosen_by": checkpoint.about.get(BEST), "rollout": None}
-    if rollout is None and (run / f"rollout-{BEST}" / "rollout.json").is_file():
-        rollout = run / f"rollout-{BEST}"
+    part = f"rollout-{BEST}"
+    if rollout is None and (run / part / "rollout.json").is_file():
+        rollout = run / part
     if rollout is not None:
-        found["rollout"] = _evaluation(Path(rollout), config, checkpoint.step, BEST, run, name)
+        found["rollout"] = _evaluation(Path(rollout), config, checkpoint.step, BEST, run, run_there, part)
     return found
 
 

@@ -17,6 +17,7 @@ from ddpm_edu.data.demonstrations import Demonstrations
 from ddpm_edu.errors import ConfigError, DatasetError, SimulatorError
 from ddpm_edu.paths import shipped_demonstrations
 from ddpm_edu.simulation.render import render
+from ddpm_edu.viz.card_commands import demonstrations_command
 
 STEPS = 5
 
@@ -128,6 +129,12 @@ def test_killed_it_goes_on_and_makes_the_same_file(raw: Path, rendered: Path, tm
     assert done.kept >= len(kept)
     assert contents(out) == contents(rendered)
     assert [path.name for path in tmp_path.iterdir()] == ["image.hdf5"]
+
+
+def test_a_result_card_knows_the_command_that_rendered(rendered: Path) -> None:
+    there = "runs/demonstrations"
+    wanted = f"ddpm-edu data render {there}/demo_v15.hdf5 --n 3 --out {there}/image.hdf5"
+    assert demonstrations_command(str(rendered)) == wanted
 
 
 def test_what_is_there_already_is_not_rendered_again(raw: Path, rendered: Path) -> None:

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import json
+import shutil
 
+import h5py
 import pytest
 
 from ddpm_edu.config import override, to_dict
 from ddpm_edu.errors import ConfigError, DatasetError
 from ddpm_edu.factory import build_policy
+from ddpm_edu.paths import shipped_demonstrations
 from ddpm_edu.presets import preset
 from ddpm_edu.simulation.collect import collect
 from ddpm_edu.simulation.episodes import Disturbance
 from ddpm_edu.simulation.results import Episode, RolloutResult
 from ddpm_edu.training.checkpoint import Checkpoint, save_checkpoint
+from ddpm_edu.viz.card_commands import demonstrations_command, training_command
 from ddpm_edu.viz.card_pages import BEGIN, END, tables, write_between_markers
-from ddpm_edu.viz.cards import collect_command, make_card, read_cards, training_command
+from ddpm_edu.viz.cards import make_card, read_cards
 
 SMALL = dict(down_dims=(16, 32), n_groups=4, diffusion_step_embed_dim=16, steps=40)
 
@@ -65,7 +69,7 @@ def test_the_same_run_with_another_action_horizon_is_another_entry(tmp_path):
     report = json.loads(path.read_text())
     report["config"]["policy"]["n_action_steps"] = 2
     path.write_text(json.dumps(report))
-    make_card(run, out=out, name="again")
+    assert make_card(run, out=out).name == "can-state-unet-global-40-seed0-ta2.json"
     text = tables(read_cards(out))
     assert "mean" not in text
     assert "40 steps, Ta = 2" not in text  # no better than the first, which stands in the cell
@@ -73,10 +77,49 @@ def test_the_same_run_with_another_action_horizon_is_another_entry(tmp_path):
     assert "| 40 | 2 | 0 |" in text
     finished_run(run, successes=10)
     path.write_text(json.dumps(report))
-    make_card(run, out=out, name="again")
+    page = make_card(run, out=out).with_suffix(".md")  # the same run, rolled out again: written anew
     assert text.count("of 10]") == 4
     assert "40 steps, Ta = 2 |" in tables(read_cards(out))
-    assert "Ta = 2 |" in (out / "again.md").read_text()
+    assert "Ta = 2 |" in page.read_text()
+
+
+def test_the_card_of_another_run_is_not_replaced(tmp_path):
+    out = tmp_path / "results"
+    kept = make_card(finished_run(tmp_path / "first"), out=out)
+    before = kept.read_bytes()
+    second = finished_run(tmp_path / "second", successes=10)
+    (second / "log.jsonl").write_text('{"step": 40, "loss": 0.5, "seconds": 61}\n')
+    with pytest.raises(ConfigError, match="card of another run; keep both: choose a name with --name"):
+        make_card(second, out=out)
+    assert kept.read_bytes() == before
+    assert make_card(second, out=out, name="second").is_file()
+
+
+def test_the_best_checkpoints_rollout_has_its_command_on_the_page(tmp_path):
+    run = finished_run(tmp_path / "run")
+    (run / "checkpoints" / "step_00000040").rename(run / "checkpoints" / "best")
+    report = (run / "rollout" / "report.json").read_text()
+    shutil.copytree(run / "rollout", run / "rollout-best")
+    best = report.replace("step_00000040", "best").replace("--episodes 10", f"--out {run / 'rollout-best'}")
+    (run / "rollout-best" / "report.json").write_text(best)
+    finished_run(run)
+    page = make_card(run, out=tmp_path / "results").with_suffix(".md").read_text()
+    there = "runs/can-state-unet-global-40-seed0"
+    assert (
+        f"ddpm-edu rollout {there} --episodes 10\nddpm-edu rollout {there} --out {there}/rollout-best" in page
+    )
+
+
+def test_a_file_that_no_command_made_is_named(tmp_path):
+    path = str(tmp_path / "mine.hdf5")
+    shutil.copyfile(shipped_demonstrations("can"), path)
+    with h5py.File(path, "a") as file:
+        del file["data"].attrs["collection"]
+    card = json.loads(make_card(finished_run(tmp_path / "run", path=path), out=tmp_path / "r").read_text())
+    assert card["training"]["collect"] is None
+    text = tables([card])
+    assert "40 steps, `mine.hdf5` |" in text
+    assert "| global | `mine.hdf5` | 40 |" in text
 
 
 def test_a_rollout_of_another_policy_or_checkpoint_is_refused(tmp_path):
@@ -129,8 +172,8 @@ def test_a_card_says_how_its_demonstrations_are_made(tmp_path):
     assert "--path runs/demonstrations/few.hdf5 " in card["training"]["command"]
     assert "40 steps, 1 demonstrations |" in tables([card])
     assert made in (out / f"{card['name']}.md").read_text()
-    assert collect_command(None) is None
-    assert collect_command(str(tmp_path / "missing.hdf5")) is None
+    assert demonstrations_command(None) is None
+    assert demonstrations_command(str(tmp_path / "missing.hdf5")) is None
 
 
 def test_only_what_stands_between_the_markers_is_replaced(tmp_path):

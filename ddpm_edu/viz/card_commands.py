@@ -1,0 +1,73 @@
+"""The commands on a result card: what makes its demonstrations and its run anew."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from ddpm_edu.config import Config, to_dict
+from ddpm_edu.presets import PRESETS, preset
+from ddpm_edu.simulation.collect import collection_settings
+from ddpm_edu.simulation.episodes import Disturbance
+from ddpm_edu.simulation.render import rendering_settings
+
+
+def training_command(config: Config, run_dir: str) -> str:
+    """The `ddpm-edu train` command that makes this configuration: a preset and what differs from it."""
+    policy = config.policy
+    choice = {name: getattr(policy, name) for name in ("task", "denoiser", "conditioning", "observation")}
+    defaults = {"task": "can", "denoiser": "unet", "conditioning": "global", "observation": "low_dim"}
+    words = [f"--{key.replace('_', '-')} {value}" for key, value in choice.items() if value != defaults[key]]
+    other = {"unet": "transformer", "transformer": "unet"}[policy.denoiser]
+    mine = to_dict(config)
+    del mine["policy"][other]  # the settings of a network that is not there make no difference
+    changed = {name: list(differences(to_dict(preset(**choice, name=name)), mine)) for name in PRESETS}
+    nearest = min(PRESETS, key=lambda name: len(changed[name]))
+    if nearest != PRESETS[0]:
+        words.append(f"--preset {nearest}")
+    for key, value in changed[nearest]:
+        option = key.replace("_", "-")
+        if isinstance(value, bool):
+            words.append(f"--{option}" if value else f"--no-{option}")
+        else:
+            words.append(f"--{option} {' '.join(map(str, value if isinstance(value, list) else [value]))}")
+    return " ".join(["ddpm-edu train", *words, f"--run-dir {run_dir}"])
+
+
+def demonstrations_command(path: str | None) -> str | None:
+    """The `ddpm-edu` command, `collect` or `data render`, that makes a file of demonstrations anew.
+
+    None without a path (the shipped files), and for a file that neither of them made.
+    """
+    if path is None:
+        return None
+    rendering = rendering_settings(path)
+    if rendering is not None:
+        source, n = rendering["source"], len(rendering["demonstrations"])
+        places = f"runs/demonstrations/{source} --n {n} --out runs/demonstrations/{Path(path).name}"
+        return f"ddpm-edu data render {places}"
+    settings = collection_settings(path)
+    if settings is None:
+        return None
+    defaults = {"task": "can", "n": 200, "observation": "low_dim", "seed": 0}
+    words = [f"--{key} {settings[key]}" for key, value in defaults.items() if settings[key] != value]
+    usual = asdict(Disturbance())
+    words += [
+        f"--disturbance.{key.replace('_', '-')} {value}"
+        for key, value in settings["disturbance"].items()
+        if value != usual[key]
+    ]
+    return " ".join(["ddpm-edu collect", *words, f"--out runs/demonstrations/{Path(path).name}"])
+
+
+def differences(base: Mapping[str, Any], mine: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    """Names and values of the settings in `mine` that are other than in `base`, of all groups."""
+    found = []
+    for key, value in mine.items():
+        if isinstance(value, dict):
+            found += differences(base[key], value)
+        elif value != base[key]:
+            found.append((key, value))
+    return found
