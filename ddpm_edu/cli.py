@@ -91,7 +91,7 @@ def _mendable(error: Exception) -> str | None:
     if (
         isinstance(error, OSError)
         and error.filename
-        and error.errno in (errno.EACCES, errno.EPERM, errno.EROFS)
+        and error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.EEXIST, errno.ENOTDIR, errno.EISDIR)
     ):
         return f"{error.filename}: {error.strerror}; choose another place or change its permissions"
     return None

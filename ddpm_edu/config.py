@@ -242,6 +242,8 @@ class TrainingConfig:
                      "validate_every", "checkpoint_every", "keep_checkpoints",
                      "rollout_episodes"):  # fmt: skip
             _at_least_one(f"training.{name}", getattr(self, name))
+        if not 0 <= self.seed < 2**32:
+            raise ConfigError(f"training.seed is {self.seed}; it must be from 0 to {2**32 - 1}")
         if self.rollout_every < 0:
             raise ConfigError(f"training.rollout_every is {self.rollout_every}; it must be at least 0")
         if self.batch_size % self.gradient_accumulation_steps:

@@ -14,7 +14,8 @@ from ddpm_edu.errors import DatasetError
 def inspect(path: tyro.conf.Positional[Path], contact_sheet: Path | None = None) -> None:
     """Say what a robomimic HDF5 file holds, how it differs from the task, and draw a contact sheet.
 
-    Exits with code 2 where training on the file would be refused, and says why.
+    Exits with code 2 where something in the file is broken, and says what. A file of states alone is whole;
+    training wants observations (`data render`) and the masks train and valid.
 
     Args:
         path: the file.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ddpm_edu.commands.arguments import SettingsOptions, takes_settings
+from ddpm_edu.errors import ConfigError
 
 
 @takes_settings()
@@ -34,6 +35,9 @@ def demo(
     from ddpm_edu.training.trainer import Trainer
     from ddpm_edu.viz.report import summarize, write_report
 
+    for name, value, least in (("episodes", episodes, 1), ("workers", workers, 1), ("videos", videos, 0)):
+        if value is not None and value < least:  # before the training, not after it
+            raise ConfigError(f"{name} is {value}; it must be at least {least}")
     run_dir = run_dir or Path("runs") / f"demo-{settings.policy.task}"
     print("1 of 3: train", flush=True)
     trainer = Trainer(settings.config, run_dir)

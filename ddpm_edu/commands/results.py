@@ -22,7 +22,7 @@ def card(
         run: the run's folder, as `ddpm-edu train` left it.
         rollout: folder that `ddpm-edu rollout` wrote for the last checkpoint; by default the run's.
         best: the same for the best checkpoint (checkpoints/best); by default RUN/rollout-best.
-        video: an MP4 file below 1 MB; by default that of the rollout or the run.
+        video: an MP4 file below 1 MB; by default that of the rollout.
         name: of the card; by default made from what was trained.
         out: folder of the cards; its README.md is written anew from all of them.
         readme: a file whose part between the results' markers is written anew.

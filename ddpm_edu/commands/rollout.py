@@ -74,16 +74,20 @@ def rollout(
         # A checkpoint that stands alone may come with the repository: nothing is written there.
         part = "rollout-best" if path.name == BEST else "rollout"
         out = run_dir / part if run_dir != path else Path("runs") / f"{path.name}-rollout"
+    # A place that cannot be written to must show before the episodes are played, not after.
+    out.mkdir(parents=True, exist_ok=True)
     result = play(
         policy, policy.config.task, episodes, first_seed=first_seed, workers=workers, noise_seed=noise_seed
     )
+    read = read_checkpoint(path, training=False)
     report = write_report(
         run_dir,
         policy,
         result,
         out=out,
         checkpoint=path,
-        training=read_checkpoint(path, training=False).config.training,
+        training=read.config.training,
+        step=read.step,
         videos=videos,
     )
     print(summarize(result, report))

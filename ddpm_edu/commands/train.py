@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from ddpm_edu.commands.arguments import Settings, SettingsOptions, takes_settings
 from ddpm_edu.errors import ConfigError
+from ddpm_edu.training.stop import INTERRUPTED, TERMINATED
 
 if TYPE_CHECKING:
     from ddpm_edu.policy import DiffusionPolicy
@@ -36,7 +37,7 @@ def train(
             folder ends in -seed and the number.
     """
     if not seeds:
-        return _train(settings, run_dir or default_run_dir(settings), max_minutes)
+        return _train(settings, run_dir or default_run_dir(settings), max_minutes)[0]
     if len(set(seeds)) < len(seeds):
         raise ConfigError(f"seeds is {' '.join(map(str, seeds))}; each seed once")
     deadline = None if max_minutes is None else time.monotonic() + 60 * max_minutes
@@ -47,12 +48,14 @@ def train(
         if left is not None and left <= 0:
             print(f"seed {seed} was not begun: reached --max-minutes {max_minutes:g}")
             continue
-        if code := _train(one, folder, left):
+        code, stopped = _train(one, folder, left)
+        if stopped in (INTERRUPTED, TERMINATED):  # whoever stops one run stops the command
             return code
     return None
 
 
-def _train(settings: Settings, run_dir: Path, max_minutes: float | None) -> int | None:
+def _train(settings: Settings, run_dir: Path, max_minutes: float | None) -> tuple[int | None, str | None]:
+    """Trains one run; returns the exit code, and why it stopped if it did."""
     from ddpm_edu.training.trainer import Trainer
 
     trainer = Trainer(settings.config, run_dir, play=_play if settings.training.rollout_every else None)
@@ -60,18 +63,18 @@ def _train(settings: Settings, run_dir: Path, max_minutes: float | None) -> int 
         print(trainer.describe())
     result = trainer.run(max_minutes=max_minutes)
     if not trainer.accelerator.is_main_process:
-        return None
+        return None, result.stopped
     steps = settings.training.steps
     if result.stopped:
         print(
             f"{result.stopped} at step {result.step} of {steps}; saved. The same command goes on from there."
         )
-        return 130 if result.stopped == "interrupted" else 0
+        return (130 if result.stopped == INTERRUPTED else 0), result.stopped
     print(f"trained {result.step} steps to a loss of {result.loss:.4f}; checkpoint: {result.checkpoint}")
     if trainer.best.step is not None:
         print(f"best: step {trainer.best.step}, {trainer.best}: {run_dir / 'checkpoints' / 'best'}")
     print(f"watch it act: {Path(sys.argv[0]).name} rollout {run_dir}")
-    return None
+    return None, None
 
 
 def _play(policy: DiffusionPolicy, episodes: int) -> float:

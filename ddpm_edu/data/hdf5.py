@@ -19,7 +19,7 @@ from ddpm_edu.errors import DatasetError
 Member = TypeVar("Member", h5py.Group, h5py.Dataset)
 
 # What h5py raises where the bytes on the disk make no sense.
-READ_ERRORS = (OSError, RuntimeError, KeyError, ValueError)
+READ_ERRORS = (OSError, RuntimeError, KeyError, ValueError, OverflowError)
 
 
 @contextlib.contextmanager

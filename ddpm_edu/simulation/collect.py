@@ -24,7 +24,7 @@ from typing import Any
 from tqdm.auto import tqdm
 
 from ddpm_edu.data.writer import DemonstrationWriter
-from ddpm_edu.errors import ConfigError, SimulatorError
+from ddpm_edu.errors import ConfigError, SimulatorError, UserError
 from ddpm_edu.files import write_atomically
 from ddpm_edu.simulation.env import ManipulationEnv, make_env
 from ddpm_edu.simulation.episodes import Disturbance, record_episode
@@ -256,7 +256,10 @@ def _start_worker(
 
 def _start_pool_worker(*arguments: Any) -> None:
     follow_parent()
-    _start_worker(*arguments)
+    try:
+        _start_worker(*arguments)
+    except UserError as error:  # an initializer's error would only break the pool: the first work says it
+        _worker["refusal"] = error
 
 
 def _stop_worker() -> None:
@@ -265,6 +268,8 @@ def _stop_worker() -> None:
 
 
 def _work(number: int) -> tuple[int, bool]:
+    if "refusal" in _worker:
+        raise _worker["refusal"]
     return _run_attempt(_worker["env"], number, _worker["seed"], _worker["disturbance"], _worker["folder"])
 
 

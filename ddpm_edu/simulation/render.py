@@ -27,6 +27,7 @@ from tqdm.auto import tqdm
 
 from ddpm_edu.data.hdf5 import READ_ERRORS, first_line, get_member, open_hdf5, place, read_into
 from ddpm_edu.data.validation import (
+    check_declared,
     data_group,
     demonstration_names,
     env_args,
@@ -34,7 +35,7 @@ from ddpm_edu.data.validation import (
     masked_names,
 )
 from ddpm_edu.data.writer import Demonstration, DemonstrationWriter
-from ddpm_edu.errors import ConfigError, DatasetError, SimulatorError
+from ddpm_edu.errors import ConfigError, DatasetError, SimulatorError, UserError
 from ddpm_edu.files import sha256, write_atomically
 from ddpm_edu.simulation.collect import naming_full_disk
 from ddpm_edu.simulation.env import ManipulationEnv, make_env
@@ -162,6 +163,7 @@ def _read(
                 raise DatasetError(
                     f"{where}/{key} has shape {dataset.shape} and dtype {dataset.dtype}; {_STATES}"
                 )
+            check_declared(dataset)
             arrays[key] = np.empty(dataset.shape, np.float64)
             read_into(dataset, arrays[key])
             if not np.isfinite(arrays[key]).all():
@@ -189,8 +191,10 @@ def _read(
         hand = None
         obs = group.get("obs", getclass=True)
         if obs is h5py.Group:
-            recorded = group["obs"].get("robot0_eef_pos")
-            if isinstance(recorded, h5py.Dataset) and recorded.shape == (len(arrays["states"]), 3):
+            obs = get_member(group, "obs", h5py.Group, _STATES)
+            key = "robot0_eef_pos"
+            recorded = get_member(obs, key, h5py.Dataset, _STATES) if key in obs else None
+            if recorded is not None and recorded.shape == (len(arrays["states"]), 3):
                 hand = np.empty(recorded.shape, np.float64)
                 read_into(recorded, hand)
     return arrays, model, attributes, hand
@@ -236,10 +240,15 @@ def _start_worker(source: Path, task: Task, folder: Path) -> None:
 
 def _start_pool_worker(*arguments: Any) -> None:
     follow_parent()
-    _start_worker(*arguments)
+    try:
+        _start_worker(*arguments)
+    except UserError as error:  # an initializer's error would only break the pool: the first work says it
+        _worker["refusal"] = error
 
 
 def _work(name: str) -> str:
+    if "refusal" in _worker:
+        raise _worker["refusal"]
     demonstration = render_demonstration(_worker["env"], _worker["source"], name)
     save_demonstration(_worker["folder"] / f"{name}.zip", demonstration)
     return name

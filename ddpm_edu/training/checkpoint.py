@@ -20,7 +20,7 @@ from typing import Any, Literal
 import torch
 
 from ddpm_edu.config import Config, from_dict, to_dict
-from ddpm_edu.errors import CheckpointError, ConfigError
+from ddpm_edu.errors import CheckpointError
 from ddpm_edu.factory import build_policy
 from ddpm_edu.policy import DiffusionPolicy
 from ddpm_edu.training.files import (
@@ -156,17 +156,23 @@ def read_checkpoint(path: str | Path, training: bool = True) -> Checkpoint:
         )
     try:
         config = from_dict(Config, about["config"])
-    except (ConfigError, KeyError, TypeError) as error:
+        step, made_by = int(about["step"]), dict(about["about"])
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise CheckpointError(
             f"{path / 'policy.json'} holds a configuration that does not fit: {error}"
         ) from None
     weights = state = None
     if training:
         weights = read_tensors(path / "policy.safetensors")
-        state = join_tensors(read_json(path / "training.json"), read_tensors(path / "training.safetensors"))
-    return Checkpoint(
-        int(about["step"]), config, weights, read_tensors(path / "ema.safetensors"), state, about["about"]
-    )
+        plain, tensors = read_json(path / "training.json"), read_tensors(path / "training.safetensors")
+        try:
+            state = join_tensors(plain, tensors)
+        except (KeyError, TypeError, ValueError) as error:
+            raise CheckpointError(
+                f"{path / 'training.json'} and training.safetensors do not belong together ({error!r}); "
+                f"remove {path}: the run goes on from the checkpoint before it"
+            ) from None
+    return Checkpoint(step, config, weights, read_tensors(path / "ema.safetensors"), state, made_by)
 
 
 def load_policy(

@@ -6,6 +6,8 @@ import signal
 import time
 from types import FrameType
 
+INTERRUPTED, TERMINATED = "interrupted", "terminated"
+
 
 class StopRequest:
     """Notes Ctrl-C, SIGTERM and a time limit; the training loop asks between its steps.
@@ -37,7 +39,7 @@ class StopRequest:
     def _note(self, number: int, frame: FrameType | None) -> None:
         if self.reason is not None:
             raise KeyboardInterrupt
-        self.reason = "interrupted" if number == signal.SIGINT else "terminated"
+        self.reason = INTERRUPTED if number == signal.SIGINT else TERMINATED
 
     def __call__(self) -> bool:
         """Whether to stop now."""

@@ -7,6 +7,7 @@ resumed run equals an uninterrupted one, and two processes follow the same loss 
 
 from __future__ import annotations
 
+import math
 import platform
 import time
 from collections.abc import Callable
@@ -25,7 +26,7 @@ from ddpm_edu.config import Config, to_dict
 from ddpm_edu.data.demonstrations import Demonstrations
 from ddpm_edu.data.windows import Windows
 from ddpm_edu.denoisers.fast import accelerate_training
-from ddpm_edu.errors import ConfigError
+from ddpm_edu.errors import CheckpointError, ConfigError, UserError
 from ddpm_edu.factory import build_policy
 from ddpm_edu.paths import shipped_demonstrations
 from ddpm_edu.policy import DiffusionPolicy
@@ -38,7 +39,7 @@ from ddpm_edu.training.checkpoint import (
     save_checkpoint,
     write_policy,
 )
-from ddpm_edu.training.log import RunLog
+from ddpm_edu.training.log import RunLog, read_log
 from ddpm_edu.training.optimizer import make_ema, make_learning_rate, make_optimizer
 from ddpm_edu.training.stop import StopRequest
 from ddpm_edu.training.validation import Best, draw, to_device, validation_action_error, validation_loss
@@ -205,11 +206,14 @@ class Trainer:
                 if self.step % training.validate_every == 0 or self.step == training.steps:
                     self._validate(log)
                 if training.rollout_every and self.step % training.rollout_every == 0:
-                    self._roll_out(log)
+                    self._roll_out(log, started)
                 if self.step % training.checkpoint_every == 0 and self.step < training.steps:
                     self._save(started)
         bar.close()
         path = self._save(started)
+        if math.isnan(loss_mean):  # nothing was logged in this call: the run was finished already, or nearly
+            logged = [entry["loss"] for entry in read_log(self.run_dir) if "loss" in entry]
+            loss_mean = logged[-1] if logged else loss_mean
         return TrainingResult(path, self.step, stop_requested.reason, time.monotonic() - started, loss_mean)
 
     def _train_step(self) -> torch.Tensor:
@@ -220,7 +224,8 @@ class Trainer:
         noise, timesteps = draw(
             self.policy, len(indices) * draws, self.generator
         )  # (B*draws, T, D), (B*draws,)
-        # Contiguous shares of one global batch: the mean of their means is the mean of the whole.
+        # Contiguous shares of one global batch: the mean of their means is the mean of the whole. With
+        # exclude_padding only nearly: a share with more padding counts its other elements a little more.
         share = len(indices) // (self.accelerator.num_processes * training.gradient_accumulation_steps)
         first = self.accelerator.process_index * training.gradient_accumulation_steps
         self.model.train()
@@ -259,12 +264,16 @@ class Trainer:
         if not self.best.by_success and self.best.improves(error, self.step):
             self._save_best()
 
-    def _roll_out(self, log: RunLog | None) -> None:
+    def _roll_out(self, log: RunLog | None, started: float) -> None:
         """Let the averaged policy act for a few episodes; what is learned does not depend on it."""
         if log is not None:
             random_state, was_training = torch.get_rng_state(), self.ema.training
             policy = self.ema.module.eval()
-            rate = self.play(policy, self.config.training.rollout_episodes)
+            try:
+                rate = self.play(policy, self.config.training.rollout_episodes)
+            except UserError:  # no simulator: the steps since the last checkpoint must not go with it
+                self._save(started)
+                raise
             self.ema.train(was_training)
             torch.set_rng_state(random_state)
             log.write(self.step, success_rate=rate)
@@ -341,9 +350,20 @@ class Trainer:
             return
         checkpoint = read_checkpoint(self.run_dir)
         self._refuse_another_run(checkpoint.config)
-        where, state = self.run_dir, checkpoint.training
-        load_state(self.policy, checkpoint.weights, where)
-        load_state(self.ema.module, checkpoint.ema, where)
+        load_state(self.policy, checkpoint.weights, self.run_dir)
+        load_state(self.ema.module, checkpoint.ema, self.run_dir)
+        try:
+            self._restore(checkpoint.training)
+        except (AttributeError, KeyError, IndexError, RuntimeError, TypeError, ValueError) as error:
+            newest = list_checkpoints(self.checkpoints)[-1]
+            raise CheckpointError(
+                f"{newest / 'training.json'} does not hold what resuming needs ({error!r}); remove {newest}: "
+                "the run goes on from the checkpoint before it"
+            ) from None
+        self.step = checkpoint.step
+
+    def _restore(self, state: dict[str, Any]) -> None:
+        """Put back everything but the weights."""
         self.optimizer.load_state_dict(state["optimizer"])
         self.learning_rate.load_state_dict(state["learning_rate"])
         self.ema.n_averaged.copy_(state["n_averaged"])
@@ -358,7 +378,6 @@ class Trainer:
         kept = state.get(BEST)  # runs from before there was one go on too
         if kept and kept["by_success"] == self.best.by_success:
             self.best = Best(**kept)
-        self.step = checkpoint.step
 
     def _refuse_another_run(self, saved: Config) -> None:
         # How often to log, validate and save does not change what is learned.

@@ -39,6 +39,7 @@ def validation_loss(
 ) -> float:
     """The denoising loss."""
     generator = torch.Generator().manual_seed(0)
+    masks = torch.Generator(policy.device).manual_seed(0)  # what inpainting hides at random
     indices = torch.randperm(len(windows), generator=generator)[:max_windows]
     policy.eval()
     total = 0.0
@@ -48,6 +49,7 @@ def validation_loss(
             to_device(windows.batch(rows), policy.device),
             noise=noise.to(policy.device),
             timesteps=timesteps.to(policy.device),
+            generator=masks,
         )
         total += float(loss) * len(rows)
     return total / len(indices)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +38,7 @@ def make_card(
         run: the run's folder, as `ddpm-edu train` left it.
         rollout: folder that `ddpm-edu rollout` wrote for the last checkpoint; by default the run's.
         best: the same for the best checkpoint; without it the card says that it was not rolled out.
-        video: an MP4 file; by default that of the rollout or the run.
+        video: an MP4 file; by default that of the rollout.
         name: of the card; by default made from what was trained.
         out: folder of the cards.
 
@@ -97,7 +97,7 @@ def make_card(
     out.mkdir(parents=True, exist_ok=True)
     with write_atomically(out / f"{name}.png") as file:
         figures.learning_curve(log).savefig(file, format="png", dpi=110)
-    card["video"] = _keep_video(video, (rollout, run), out / f"{name}.mp4")
+    card["video"] = _keep_video(video, rollout, out / f"{name}.mp4")
     with write_atomically(out / f"{name}.json") as file:
         file.write((json.dumps(card, indent=1) + "\n").encode())
     with write_atomically(out / f"{name}.md") as file:
@@ -179,6 +179,10 @@ def _evaluation(
     result = RolloutResult.load(folder)
     path = folder / "report.json"
     report, played = _played(folder)
+    counted = {"episodes": len(result.episodes), "successes": result.successes}
+    counted |= {"first_seed": result.episodes[0].seed, "noise_seed": result.noise_seed}
+    if any(report.get(key) != value for key, value in counted.items()):
+        raise DatasetError(f"{path} and rollout.json are of two rollouts; run ddpm-edu rollout again")
     checkpoint = str(report["checkpoint"])
     # Another sampler or Ta needs no retraining: everything else must be the policy that this run trained.
     mine = to_dict(config.policy)
@@ -196,7 +200,8 @@ def _evaluation(
         raise DatasetError(f"{path} is of a policy with {what}; name the rollout of {run} with --rollout")
     if Path(checkpoint).name != wanted:
         raise DatasetError(f"{path} is of checkpoint {checkpoint}, and {wanted} is wanted; roll that one out")
-    command = report["command"].replace(str(folder), f"{run_there}/{part}").replace(str(run), run_there)
+    places = ((str(folder), f"{run_there}/{part}"), (str(run), run_there))
+    command = " ".join(_moved(word, places) for word in report["command"].split(" "))
     low, high = result.interval
     return {
         "step": step,
@@ -223,6 +228,14 @@ def _evaluation(
     }
 
 
+def _moved(word: str, places: Sequence[tuple[str, str]]) -> str:
+    """A word of a command, a path at an old place put at the new one."""
+    for old, new in places:
+        if word == old or word.startswith(f"{old}/"):
+            return new + word[len(old) :]
+    return word
+
+
 def _best(run: Path, rollout: str | Path | None, config: Config, run_there: str) -> dict[str, Any] | None:
     """The checkpoint that was best by what the run itself measured; None if it kept none."""
     folder = run / "checkpoints" / BEST
@@ -240,10 +253,9 @@ def _best(run: Path, rollout: str | Path | None, config: Config, run_there: str)
     return found
 
 
-def _keep_video(video: str | Path | None, places: tuple[Path, ...], target: Path) -> str | None:
-    candidates = [Path(video)] if video is not None else [place / "video.mp4" for place in places]
-    found = next((path for path in candidates if path.is_file()), None)
-    if found is None:
+def _keep_video(video: str | Path | None, rollout: Path, target: Path) -> str | None:
+    found = rollout / "video.mp4" if video is None else Path(video)
+    if not found.is_file():
         if video is not None:
             raise ConfigError(f"{video} does not exist; name an MP4 file that ddpm-edu rollout wrote")
         return None

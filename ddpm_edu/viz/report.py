@@ -43,6 +43,7 @@ def write_report(
     checkpoint: str | Path | None = None,
     training: TrainingConfig | Mapping[str, Any] | None = None,
     command: str | None = None,
+    step: int | None = None,
     videos: int = 4,
     progress: bool = True,
 ) -> Path:
@@ -56,6 +57,7 @@ def write_report(
         checkpoint: where the policy is from, for the record.
         training: settings of the training, for the record.
         command: what was typed; by default this process's command line.
+        step: the checkpoint's, when training went on after it; the log is read up to there.
         videos: episodes to film, successes and failures; 0 for no video.
         progress: show progress bars on stderr.
 
@@ -65,7 +67,9 @@ def write_report(
     run_dir = Path(run_dir)
     out = run_dir if out is None else Path(out)
     out.mkdir(parents=True, exist_ok=True)
-    log = read_log(run_dir)
+    log = [entry for entry in read_log(run_dir) if step is None or entry["step"] <= step]
+    for name in (NUMBERS, PAGE, VIDEO, "strip.png", "denoising.png"):  # of an earlier rollout: never mixed
+        (out / name).unlink(missing_ok=True)
     result.save(out)
     numbers = _numbers(policy, result, log, checkpoint, training, command or _command_line())
 
@@ -83,7 +87,8 @@ def write_report(
             write_video(out / VIDEO, recordings)
             pictures["strip"] = _picture(strip(recordings[0]))
     except SimulatorError as error:
-        (out / VIDEO).unlink(missing_ok=True)  # of an earlier report, with other episodes
+        recordings = []
+        (out / VIDEO).unlink(missing_ok=True)  # begun, and not finished
         missing.append(f"video: {error}")
     try:
         pictures["denoising"] = _png(_denoising(policy, result))

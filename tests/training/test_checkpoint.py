@@ -97,6 +97,9 @@ def cut(path, length):
         (lambda p: change(p, config={"policy": {"horizon": 3}}), "configuration that does not fit"),
         (lambda p: change(p, config={"polcy": {}}), "unknown setting polcy"),
         (lambda p: change(p, config={"policy": {"horizon": 4, "n_action_steps": 2}}), "entry|shape"),
+        (lambda p: change(p, config=[]), "configuration that does not fit"),
+        (lambda p: change(p, step=None), "does not fit"),
+        (lambda p: change(p, about=None), "does not fit"),
     ],
 )
 def test_a_broken_checkpoint_is_refused_in_one_line(tmp_path, checkpoint, damage, message):
@@ -106,6 +109,14 @@ def test_a_broken_checkpoint_is_refused_in_one_line(tmp_path, checkpoint, damage
         load_policy(path)
     assert "\n" not in str(refusal.value)
     assert str(tmp_path) in str(refusal.value)
+
+
+@pytest.mark.parametrize("training", [{}, {"$dict": [["optimizer", {"$tensor": "nowhere"}]]}])
+def test_a_training_state_that_fits_nothing_is_refused_with_what_to_do(tmp_path, checkpoint, training):
+    path = save_checkpoint(tmp_path, checkpoint)
+    (path / "training.json").write_text(json.dumps(training))
+    with pytest.raises(CheckpointError, match="do not belong together"):
+        read_checkpoint(path)
 
 
 def change(path, **values):

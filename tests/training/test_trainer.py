@@ -8,13 +8,14 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
-from ddpm_edu.errors import ConfigError
+from ddpm_edu.errors import ConfigError, SimulatorError
 from ddpm_edu.presets import preset
 from ddpm_edu.training.checkpoint import list_checkpoints, load_policy
 from ddpm_edu.training.log import read_log
@@ -266,6 +267,40 @@ def test_several_seeds_are_trained_one_after_the_other(tmp_path):
         assert json.loads((checkpoint / "policy.json").read_text())["config"]["training"]["seed"] == seed
     with pytest.raises(ConfigError, match="each seed once"):
         command_module.train(settings, run_dir=tmp_path / "run", seeds=(3, 3))
+
+
+def test_who_stops_one_seed_stops_all(tmp_path):
+    from ddpm_edu.commands import train as command_module
+    from ddpm_edu.commands.arguments import Settings
+
+    config = tiny(steps=100_000)
+    settings = Settings("laptop", config.policy, config.data, config.training)
+    log = tmp_path / "run-seed3" / "log.jsonl"
+
+    def terminate():
+        while not (log.is_file() and log.stat().st_size):  # from then on the trainer listens
+            time.sleep(0.05)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    killer = threading.Thread(target=terminate, daemon=True)
+    killer.start()
+    command_module.train(settings, run_dir=tmp_path / "run", seeds=(3, 5))
+    killer.join()
+    assert list_checkpoints(tmp_path / "run-seed3" / "checkpoints")
+    assert not (tmp_path / "run-seed5").exists()
+
+
+def test_a_simulator_that_fails_costs_no_training(tmp_path):
+    def play(policy, episodes):
+        raise SimulatorError("no renderer")
+
+    config = tiny(steps=8, rollout_every=4)
+    for step in (4, 8):  # the second start goes on behind the rollout that failed
+        with pytest.raises(SimulatorError, match="no renderer"):
+            Trainer(config, tmp_path, play=play).run(progress=False)
+        assert list_checkpoints(tmp_path / "checkpoints")[-1].name == f"step_{step:08d}"
+    again = Trainer(config, tmp_path, play=play).run(progress=False)  # finished: nothing is left to do
+    assert (again.step, again.loss) == (8, read_log(tmp_path)[-2]["loss"])
 
 
 def test_a_run_that_dies_in_a_rollout_ends_bit_identical_its_best_checkpoint_too(tmp_path):

@@ -36,6 +36,10 @@ def finished_run(folder, successes=9, **overrides):
         "checkpoint": str(folder / "checkpoints" / "step_00000040"),
         "command": f"ddpm-edu rollout {folder} --episodes 10",
         "config": {"policy": to_dict(config.policy), "training": to_dict(config.training)},
+        "episodes": 10,
+        "successes": successes,
+        "first_seed": 200,
+        "noise_seed": 0,
         "parameters": 1000,
         "seconds_to_success": 5.0,
         "versions": {"torch": "2"},
@@ -76,7 +80,10 @@ def test_the_same_run_with_another_action_horizon_is_another_entry(tmp_path):
     assert "| 40 | 8 | 0 |" in text
     assert "| 40 | 2 | 0 |" in text
     finished_run(run, successes=10)
-    path.write_text(json.dumps(report))
+    path.write_text(json.dumps(report))  # of the nine
+    with pytest.raises(DatasetError, match="are of two rollouts"):
+        make_card(run, out=out)
+    path.write_text(json.dumps({**report, "successes": 10}))
     page = make_card(run, out=out).with_suffix(".md")  # the same run, rolled out again: written anew
     assert text.count("of 10]") == 4
     assert "40 steps, Ta = 2 |" in tables(read_cards(out))

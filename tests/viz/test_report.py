@@ -104,6 +104,23 @@ def test_without_a_renderer_the_page_goes_without_video_and_says_so(
     assert os.environ["MUJOCO_GL"] == "disable"
 
 
+def test_a_video_that_cannot_be_encoded_leaves_a_page_without_it(run_dir, policy, result, monkeypatch, capfd):
+    monkeypatch.setenv("IMAGEIO_FFMPEG_EXE", str(run_dir / "no-such-program"))
+    page = write_report(run_dir, policy, result, videos=1, progress=False).read_text()
+    assert "the report goes without its video: " in capfd.readouterr().err
+    assert "<video" not in page
+
+
+def test_an_older_checkpoints_report_has_its_own_numbers_and_nothing_of_an_earlier_rollout(
+    run_dir, policy, result
+):
+    (run_dir / "video.mp4").write_bytes(b"of an earlier rollout")
+    write_report(run_dir, policy, result, step=50, videos=0, progress=False)
+    numbers = json.loads((run_dir / "report.json").read_text())
+    assert numbers["training"] == {"steps": 50, "seconds": 30.0, "loss": 1.0, "validation_loss": None}
+    assert not (run_dir / "video.mp4").exists()
+
+
 def test_a_policy_without_a_log_has_a_report_without_a_learning_curve(tmp_path, policy, result):
     page = write_report(tmp_path, policy, result, videos=0, progress=False).read_text()
     assert "<h2>Training</h2>" not in page
