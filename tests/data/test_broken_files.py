@@ -128,6 +128,7 @@ BROKEN: dict[str, tuple[Change, str]] = {
         "has no attribute num_samples",
     ),
     "num_samples too many": (attribute("data/demo_1", "num_samples", 500), "num_samples is 500"),
+    "num_samples infinite": (attribute("data/demo_1", "num_samples", float("inf")), "must be a whole number"),
     "num_samples text": (attribute("data/demo_1", "num_samples", "five"), "must be a whole number"),
     "zero length": (emptied, "demo_1 has 0 steps"),
     "flat actions": (swap("data/demo_1/actions", np.zeros(35)), "demo_1/actions has"),

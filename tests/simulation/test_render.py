@@ -181,6 +181,20 @@ def change_states(group: h5py.Group, values: np.ndarray) -> None:
             lambda group: group.create_dataset("obs/robot0_eef_pos", data=np.zeros((STEPS, 3))),
             r"the hand is [0-9.]+ cm off what the file says at step \d",
         ),
+        (
+            lambda group: group.__setitem__(
+                "obs/robot0_eef_pos",
+                h5py.ExternalLink(str(shipped_demonstrations("can")), "data/demo_0/obs/robot0_eef_pos"),
+            ),
+            "obs/robot0_eef_pos is a link to .*links are not followed",
+        ),
+        (
+            lambda group: (
+                group.__delitem__("states"),
+                group.create_dataset("states", (10**12, 71), "f8", chunks=(1, 71)),
+            ),
+            "demo_0/states declares .* GiB",
+        ),
     ],
 )
 def test_a_source_that_cannot_be_replayed_is_one_line(
