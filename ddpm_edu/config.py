@@ -267,6 +267,17 @@ class Config:
 # ---------------------------------------------------------------------------------------------- JSON
 
 
+def differences(old: dict[str, Any], new: dict[str, Any], group: str = "") -> list[tuple[str, Any, Any]]:
+    """What two configurations, as of `to_dict`, differ in: (dotted name, old value, new value) of each."""
+    found = []
+    for name, value in new.items():
+        if isinstance(value, dict):
+            found += differences(old[name], value, f"{group}{name}.")
+        elif value != old[name]:
+            found.append((f"{group}{name}", old[name], value))
+    return found
+
+
 def to_dict(config: Any) -> dict[str, Any]:
     """A configuration as plain containers; `from_dict` is its inverse."""
     return json.loads(json.dumps(dataclasses.asdict(config)))

@@ -22,7 +22,7 @@ from accelerate.state import AcceleratorState
 from accelerate.utils import set_seed
 from tqdm.auto import tqdm
 
-from ddpm_edu.config import Config, to_dict
+from ddpm_edu.config import Config, differences, to_dict
 from ddpm_edu.data.demonstrations import Demonstrations
 from ddpm_edu.data.windows import Windows
 from ddpm_edu.denoisers.fast import accelerate_training
@@ -386,18 +386,8 @@ class Trainer:
         same = {name: getattr(saved.training, name) for name in free}
         mine = to_dict(replace(self.config, training=replace(self.config.training, **same)))
         if mine != to_dict(saved):
-            name, old, new = _first_difference(to_dict(saved), mine)
+            name, old, new = differences(to_dict(saved), mine)[0]
             raise ConfigError(
                 f"{self.run_dir} holds a run with {name} = {old!r}, and {new!r} is asked for; "
                 "choose another --run-dir, or the same settings to resume it"
             )
-
-
-def _first_difference(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> tuple[str, Any, Any]:
-    for name in old:
-        if isinstance(old[name], dict):
-            if old[name] != new[name]:
-                return _first_difference(old[name], new[name], f"{prefix}{name}.")
-        elif old[name] != new[name]:
-            return f"{prefix}{name}", old[name], new[name]
-    raise AssertionError("no difference")

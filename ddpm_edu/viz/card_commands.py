@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
-from ddpm_edu.config import Config, to_dict
+from ddpm_edu.config import Config, differences, to_dict
 from ddpm_edu.presets import PRESETS, preset
 from ddpm_edu.simulation.collect import collection_settings
 from ddpm_edu.simulation.episodes import Disturbance
@@ -23,12 +21,12 @@ def training_command(config: Config, run_dir: str) -> str:
     other = {"unet": "transformer", "transformer": "unet"}[policy.denoiser]
     mine = to_dict(config)
     del mine["policy"][other]  # the settings of a network that is not there make no difference
-    changed = {name: list(differences(to_dict(preset(**choice, name=name)), mine)) for name in PRESETS}
+    changed = {name: differences(to_dict(preset(**choice, name=name)), mine) for name in PRESETS}
     nearest = min(PRESETS, key=lambda name: len(changed[name]))
     if nearest != PRESETS[0]:
         words.append(f"--preset {nearest}")
-    for key, value in changed[nearest]:
-        option = key.replace("_", "-")
+    for name, _, value in changed[nearest]:
+        option = name.rpartition(".")[2].replace("_", "-")
         if isinstance(value, bool):
             words.append(f"--{option}" if value else f"--no-{option}")
         else:
@@ -60,14 +58,3 @@ def demonstrations_command(path: str | None) -> str | None:
         if value != usual[key]
     ]
     return " ".join(["ddpm-edu collect", *words, f"--out runs/demonstrations/{Path(path).name}"])
-
-
-def differences(base: Mapping[str, Any], mine: Mapping[str, Any]) -> list[tuple[str, Any]]:
-    """Names and values of the settings in `mine` that are other than in `base`, of all groups."""
-    found = []
-    for key, value in mine.items():
-        if isinstance(value, dict):
-            found += differences(base[key], value)
-        elif value != base[key]:
-            found.append((key, value))
-    return found

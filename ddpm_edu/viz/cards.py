@@ -8,14 +8,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ddpm_edu.config import Config, override, to_dict
+from ddpm_edu.config import Config, differences, override, to_dict
 from ddpm_edu.errors import CheckpointError, ConfigError, DatasetError
 from ddpm_edu.files import write_atomically
 from ddpm_edu.simulation.results import RolloutResult
 from ddpm_edu.training.checkpoint import BEST, find_checkpoint, read_checkpoint
 from ddpm_edu.training.log import read_log
 from ddpm_edu.viz import figures
-from ddpm_edu.viz.card_commands import demonstrations_command, differences, training_command
+from ddpm_edu.viz.card_commands import demonstrations_command, training_command
 from ddpm_edu.viz.card_pages import card_page
 
 MAX_VIDEO_BYTES = 1_000_000
@@ -193,7 +193,7 @@ def _evaluation(
     wrong = differences(trained, mine)
     if wrong or (report["config"]["training"] or {}).get("seed") != config.training.seed:
         what = (
-            f"{wrong[0][0]} other than {wrong[0][1]!r}"
+            f"{wrong[0][0].rpartition('.')[2]} other than {wrong[0][2]!r}"
             if wrong
             else f"another seed than {config.training.seed}"
         )

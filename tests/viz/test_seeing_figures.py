@@ -85,5 +85,5 @@ def test_what_is_not_attended_to_is_dark():
         [IMAGE, IMAGE], ["a", "b"], "text", [attention, attention], [(3, 4), (5, 6)]
     )
     picture = figure.axes[0].images[0].get_array()
-    assert picture[[40, 0], [40, 0], 0].tolist() == [200, 50]
+    assert picture[[40, 0], [40, 0], 0].tolist() == [200, 80]
     np.testing.assert_array_equal(figure.axes[1].lines[0].get_xydata(), [[5, 6]])
