@@ -2,6 +2,7 @@
 
 import sys
 
-from ddpm_edu.cli import main
+from ddpm_edu.cli import PROGRAM, main
 
+sys.argv[0] = PROGRAM  # what it says to run next must be a command that there is
 sys.exit(main())

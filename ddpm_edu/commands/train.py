@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from dataclasses import replace
@@ -41,12 +42,15 @@ def train(
     if len(set(seeds)) < len(seeds):
         raise ConfigError(f"seeds is {' '.join(map(str, seeds))}; each seed once")
     deadline = None if max_minutes is None else time.monotonic() + 60 * max_minutes
-    for seed in seeds:
+    for number, seed in enumerate(seeds):
         one = replace(settings, training=replace(settings.training, seed=seed))
         folder = default_run_dir(one) if run_dir is None else run_dir.with_name(f"{run_dir.name}-seed{seed}")
         left = None if deadline is None else (deadline - time.monotonic()) / 60
+        if number and left is not None:
+            left = _of_the_first_process(left)
         if left is not None and left <= 0:
-            print(f"seed {seed} was not begun: reached --max-minutes {max_minutes:g}")
+            if int(os.environ.get("RANK", 0)) == 0:
+                print(f"seed {seed} was not begun: reached --max-minutes {max_minutes:g}")
             continue
         code, stopped = _train(one, folder, left)
         if stopped in (INTERRUPTED, TERMINATED):  # whoever stops one run stops the command
@@ -75,6 +79,13 @@ def _train(settings: Settings, run_dir: Path, max_minutes: float | None) -> tupl
         print(f"best: step {trainer.best.step}, {trainer.best}: {run_dir / 'checkpoints' / 'best'}")
     print(f"watch it act: {Path(sys.argv[0]).name} rollout {run_dir}")
     return None, None
+
+
+def _of_the_first_process(value: float) -> float:
+    # Clocks differ a little, and processes that disagree on whether to go on wait for each other for ever.
+    from accelerate.utils import broadcast_object_list
+
+    return broadcast_object_list([value])[0]
 
 
 def _play(policy: DiffusionPolicy, episodes: int) -> float:

@@ -5,6 +5,10 @@ from __future__ import annotations
 import signal
 import time
 from types import FrameType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
 
 INTERRUPTED, TERMINATED = "interrupted", "terminated"
 
@@ -16,10 +20,12 @@ class StopRequest:
 
     Args:
         max_minutes: the time limit, or None.
+        accelerator: of several processes; when one is asked to stop, all do at the same step.
     """
 
-    def __init__(self, max_minutes: float | None = None):
+    def __init__(self, max_minutes: float | None = None, accelerator: Accelerator | None = None):
         self.reason: str | None = None
+        self._accelerator = accelerator
         self._deadline = None if max_minutes is None else time.monotonic() + 60 * max_minutes
         self._max_minutes = max_minutes
         self._previous: dict[int, object] = {}
@@ -44,5 +50,16 @@ class StopRequest:
     def __call__(self) -> bool:
         """Whether to stop now."""
         if self.reason is None and self._deadline is not None and time.monotonic() >= self._deadline:
-            self.reason = f"reached --max-minutes {self._max_minutes:g}"
+            self.reason = f"reached --max-minutes {round(self._max_minutes, 2):g}"
+        if self._accelerator is not None and self._accelerator.num_processes > 1:
+            self._agree(self._accelerator)
         return self.reason is not None
+
+    def _agree(self, accelerator: Accelerator) -> None:
+        # One that left the loop alone would leave the others waiting for its gradients.
+        import torch
+        from accelerate.utils import gather_object
+
+        asked = torch.tensor(float(self.reason is not None), device=accelerator.device)
+        if accelerator.reduce(asked, reduction="sum") > 0:
+            self.reason = next(reason for reason in gather_object([self.reason]) if reason)

@@ -190,8 +190,11 @@ class Trainer:
             unit="step",
             disable=not (progress and main),
         )
-        with StopRequest(max_minutes) as stop_requested, closing(log) if log else nullcontext():
-            while self.step < training.steps and not self._agree(stop_requested()):
+        with (
+            StopRequest(max_minutes, self.accelerator) as stop_requested,
+            closing(log) if log else nullcontext(),
+        ):
+            while self.step < training.steps and not stop_requested():
                 losses.append(self._train_step())
                 bar.update()
                 if self.step % training.log_every == 0 or self.step == training.steps:
@@ -287,12 +290,6 @@ class Trainer:
         tensor = torch.tensor(value, device=self.accelerator.device, dtype=torch.float64)
         return float(self.accelerator.reduce(tensor, reduction="mean"))
 
-    def _agree(self, stop: bool) -> bool:
-        """Whether any process wants to stop: all must leave the loop at the same step."""
-        if self.accelerator.num_processes == 1:
-            return stop
-        return self._mean_over_processes(float(stop)) > 0
-
     # ----------------------------------------------------------------------------------- checkpoints
 
     @property
@@ -326,7 +323,7 @@ class Trainer:
                 "generator": self.generator.get_state(),
                 "batches": self.batches.state_dict(),
                 "torch": torch.get_rng_state(),
-                "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+                "cuda": [torch.cuda.get_rng_state()] if torch.cuda.is_available() else [],
                 "seconds": seconds,
                 BEST: asdict(self.best),
             }
@@ -371,7 +368,8 @@ class Trainer:
         self.batches.load_state_dict(state["batches"])
         torch.set_rng_state(state["torch"])
         if state["cuda"] and torch.cuda.is_available():
-            torch.cuda.set_rng_state_all(state["cuda"])
+            # Every process drew the same so far: each takes the first one's state for its own device.
+            torch.cuda.set_rng_state(state["cuda"][0])
         if self.accelerator.scaler is not None:
             self.accelerator.scaler.load_state_dict(state["scaler"])
         self.seconds = state["seconds"]

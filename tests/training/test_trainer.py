@@ -173,17 +173,43 @@ def test_a_killed_run_ends_bit_identical_to_an_uninterrupted_one(tmp_path):
     assert len(losses[0]) == steps
 
 
+# `accelerate launch --cpu --num_processes 2` starts one process only; this starts two.
+TWO_PROCESSES = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+ON_CPU = {**os.environ, "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"}
+
+
 @pytest.mark.slow
 def test_two_processes_follow_the_loss_curve_of_one(tmp_path):
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    launch = [sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_processes", "2"]
-    launch += ["--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no", "-m", "ddpm_edu"]
-    subprocess.run(command(tmp_path / "one", 12), check=True, capture_output=True, env=environment)
-    subprocess.run(command(tmp_path / "two", 12, launch), check=True, capture_output=True, env=environment)
+    launch = [*TWO_PROCESSES, "-m", "ddpm_edu"]
+    subprocess.run(command(tmp_path / "one", 12), check=True, capture_output=True, env=ON_CPU)
+    subprocess.run(command(tmp_path / "two", 12, launch), check=True, capture_output=True, env=ON_CPU)
     one, two = (
         [entry["loss"] for entry in read_log(tmp_path / name) if "loss" in entry] for name in ("one", "two")
     )
     assert two == pytest.approx(one, rel=1e-4)
+
+
+@pytest.mark.slow
+def test_a_stop_asked_of_one_process_stops_all_for_its_reason(tmp_path):
+    script = tmp_path / "stop.py"
+    script.write_text("""
+import os, signal
+from accelerate import Accelerator
+from ddpm_edu.training.stop import StopRequest
+
+accelerator = Accelerator()
+with StopRequest(accelerator=accelerator) as stop_requested:
+    before = stop_requested()
+    if accelerator.process_index == 1:
+        os.kill(os.getpid(), signal.SIGTERM)
+    after = stop_requested()
+with open(f"{__file__}.{accelerator.process_index}", "w") as file:
+    file.write(f"{before} {after} {stop_requested.reason}")
+accelerator.end_training()
+""")
+    subprocess.run([*TWO_PROCESSES, str(script)], check=True, capture_output=True, env=ON_CPU)
+    for process in range(2):
+        assert (tmp_path / f"stop.py.{process}").read_text() == "False True terminated"
 
 
 def test_the_log_forgets_what_came_after_the_checkpoint(tmp_path):
