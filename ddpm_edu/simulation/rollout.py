@@ -23,6 +23,7 @@ import numpy as np
 import torch
 from tqdm.auto import tqdm
 
+from ddpm_edu.data.actions import delta_to_absolute
 from ddpm_edu.errors import ConfigError, SimulatorError
 from ddpm_edu.simulation.results import Episode, RolloutResult
 from ddpm_edu.simulation.simulators import Simulators
@@ -99,7 +100,7 @@ def rollout(
         policy.n_action_steps,
         policy.action_dim,
     )
-    run = _Run(policy, rows, first_seed, noise_seed, waiting=deque(range(episodes)))
+    run = _Run(policy, task, rows, first_seed, noise_seed, waiting=deque(range(episodes)))
     start = time.perf_counter()
     with tqdm(total=episodes, desc=f"{task.title} rollout", bar_format=_BAR, disable=not progress) as bar:
         bar.set_postfix_str("starting the simulators")
@@ -132,6 +133,7 @@ class _Run:
     """What has been played and what is still to play."""
 
     policy: Any
+    task: Task
     rows: int
     first_seed: int
     noise_seed: int
@@ -150,7 +152,9 @@ class _Run:
         generators = [torch.Generator() if episode is None else episode.noise for episode in playing]
         start = time.perf_counter()
         obs = {key: torch.from_numpy(value).to(device) for key, value in observations.items()}
-        past = {"past_action": self._past_action(playing).to(device)} if self._sees_past_actions else {}
+        past = {}
+        if self._sees_past_actions:
+            past["past_action"] = self._past_action(playing, observations).to(device)
         action = self.policy.predict_action(obs, generator=generators, **past)["action"]  # (rows, Ta, Da)
         action = action.cpu().numpy()  # waits for the device
         self.inference_seconds.append(time.perf_counter() - start)
@@ -162,16 +166,23 @@ class _Run:
         config = self.policy.config
         return config.conditioning == "inpainting" and config.inpainting.past_action_visible
 
-    def _past_action(self, playing: list[_Playing | None]) -> torch.Tensor:
+    def _past_action(
+        self, playing: list[_Playing | None], observations: dict[str, np.ndarray]
+    ) -> torch.Tensor:
         """The To-1 actions before now (rows, To-1, Da); before the first one the arm rests, its hand open."""
         steps = self.policy.n_obs_steps - 1
-        past = np.zeros((len(playing), steps, self.policy.action_dim), np.float32)
-        past[..., -1] = -1
+        past = torch.zeros(len(playing), steps, self.policy.action_dim)
         for row, episode in enumerate(playing):
-            if episode is not None and episode.actions and steps:
-                recent = episode.actions[-steps:]
-                past[row, steps - len(recent) :] = recent
-        return torch.from_numpy(past)
+            if episode is None or not steps:
+                continue
+            rest = torch.zeros(steps, 7)
+            rest[:, -1] = -1
+            if self.policy.config.action == "absolute":  # to rest is to want to be where the hand is
+                pose = [observations[key][row, :steps] for key in ("robot0_eef_pos", "robot0_eef_quat")]
+                rest = delta_to_absolute(rest, *map(torch.from_numpy, pose), self.task)  # (To-1, 10)
+            recent = np.array(episode.actions[-steps:], np.float32).reshape(-1, past.shape[-1])
+            past[row] = torch.cat([rest, torch.from_numpy(recent)])[-steps:]
+        return past
 
     def end(self, episode: _Playing, success: bool) -> None:
         seed, actions = self.first_seed + episode.index, np.stack(episode.actions)  # (length, Da)

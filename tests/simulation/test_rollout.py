@@ -14,6 +14,7 @@ import pytest
 import torch
 from torch import nn
 
+from ddpm_edu.data.actions import matrix_to_rotation_6d, quaternion_to_matrix
 from ddpm_edu.errors import ConfigError, DatasetError, SimulatorError
 from ddpm_edu.simulation.env import make_env
 from ddpm_edu.simulation.experts import make_expert
@@ -117,6 +118,7 @@ def test_images_and_past_actions_reach_a_policy_that_wants_them():
         n_obs_steps, n_action_steps = 3, 2
         config = SimpleNamespace(
             observation="image",
+            action="delta",
             conditioning="inpainting",
             inpainting=SimpleNamespace(past_action_visible=True),
         )
@@ -141,6 +143,30 @@ def test_images_and_past_actions_reach_a_policy_that_wants_them():
     still, executed = policy.given
     assert still.tolist() == [[0, 0, 0, 0, 0, 0, -1]] * 2  # To-1 of them, the hand open
     torch.testing.assert_close(executed[:, 0], torch.tensor([0.11, 0.12]))
+
+
+def test_before_the_first_absolute_action_the_hand_wants_to_stay_where_it_is():
+    given = []
+
+    class Curious(RandomPolicy):
+        n_obs_steps, n_action_steps, action_dim = 3, 1, 10
+        config = SimpleNamespace(
+            observation="low_dim",
+            action="absolute",
+            conditioning="inpainting",
+            inpainting=SimpleNamespace(past_action_visible=True),
+        )
+
+        def predict_action(self, obs, generator, past_action):
+            position, rotation = obs["robot0_eef_pos"][0], quaternion_to_matrix(obs["robot0_eef_quat"][0])
+            stay = torch.cat([position, matrix_to_rotation_6d(rotation), -torch.ones(3, 1)], dim=-1)
+            given.append((past_action[0], stay))  # (To-1, Da), (To, Da)
+            return {"action": stay[-1:].repeat(BATCH, 1, 1)}
+
+    rollout(Curious(), replace(CAN, max_steps=3), episodes=1, workers=1, progress=False)
+    (first, stay), (second, later), _ = given
+    torch.testing.assert_close(first, stay[:2])
+    torch.testing.assert_close(second, torch.stack([later[0], stay[-1]]))  # one rest, and what was executed
 
 
 def test_dead_simulator_is_restarted_and_its_episode_repeated(undisturbed, capfd):
