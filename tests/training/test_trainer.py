@@ -173,8 +173,9 @@ def test_a_killed_run_ends_bit_identical_to_an_uninterrupted_one(tmp_path):
     assert len(losses[0]) == steps
 
 
-# `accelerate launch --cpu --num_processes 2` starts one process only; this starts two.
-TWO_PROCESSES = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+# With --cpu the launcher starts one process only, whatever --num_processes says; so starts two on a CPU.
+TWO_PROCESSES = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2"]
+TWO_PROCESSES += ["--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no"]
 ON_CPU = {**os.environ, "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"}
 
 
