@@ -317,6 +317,19 @@ def test_who_stops_one_seed_stops_all(tmp_path):
     assert not (tmp_path / "run-seed5").exists()
 
 
+def test_a_time_limit_holds_for_all_seeds_together(tmp_path, capsys):
+    from ddpm_edu.commands import train as command_module
+    from ddpm_edu.commands.arguments import Settings
+
+    config = tiny(steps=100_000)
+    settings = Settings("laptop", config.policy, config.data, config.training)
+    command_module.train(settings, run_dir=tmp_path / "run", seeds=(3, 5), max_minutes=0.02)
+    stopped, skipped = capsys.readouterr().out.splitlines()[-2:]
+    assert stopped.startswith("reached --max-minutes")
+    assert skipped == "seed 5 was not begun: reached --max-minutes 0.02"
+    assert not (tmp_path / "run-seed5").exists()
+
+
 def test_a_simulator_that_fails_costs_no_training(tmp_path):
     def play(policy, episodes):
         raise SimulatorError("no renderer")
