@@ -11,12 +11,10 @@ from __future__ import annotations
 import contextlib
 import errno
 import json
-import multiprocessing
 import os
 import shutil
 from collections.abc import Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -24,11 +22,12 @@ from typing import Any
 from tqdm.auto import tqdm
 
 from ddpm_edu.data.writer import DemonstrationWriter
-from ddpm_edu.errors import ConfigError, SimulatorError, UserError
+from ddpm_edu.errors import ConfigError, SimulatorError
 from ddpm_edu.files import write_atomically
 from ddpm_edu.simulation.env import ManipulationEnv, make_env
 from ddpm_edu.simulation.episodes import Disturbance, record_episode
-from ddpm_edu.simulation.kept import follow_parent, load_demonstration, save_demonstration
+from ddpm_edu.simulation.kept import load_demonstration, save_demonstration
+from ddpm_edu.simulation.workers import in_worker, worker_pool
 from ddpm_edu.tasks import ObservationMode, Task, get_task
 
 # Changes when the same settings would give other demonstrations, so that no old attempt is mixed in.
@@ -219,29 +218,17 @@ def _attempts(kept: dict[int, bool], workers: int, arguments: tuple) -> Iterator
         finally:
             _stop_worker()
         return
-    # "spawn", because a process that has rendered cannot be forked
-    pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _start_pool_worker, arguments)
+    with worker_pool(workers, _start_worker, arguments, "a worker process") as pool:
 
-    def results() -> Iterator[tuple[int, bool]]:
-        running: set[Future] = {pool.submit(_work, next(missing)) for _ in range(workers + 1)}
-        while True:
-            finished, running = wait(running, return_when=FIRST_COMPLETED)
-            for future in finished:
-                running.add(pool.submit(_work, next(missing)))
-                yield future.result()
+        def results() -> Iterator[tuple[int, bool]]:
+            running: set[Future] = {pool.submit(in_worker, _work, next(missing)) for _ in range(workers + 1)}
+            while True:
+                finished, running = wait(running, return_when=FIRST_COMPLETED)
+                for future in finished:
+                    running.add(pool.submit(in_worker, _work, next(missing)))
+                    yield future.result()
 
-    try:
         yield results()
-    except BrokenProcessPool:
-        raise SimulatorError(
-            "a worker process died (often: memory ran out); what is finished is kept, run the same command "
-            "again with fewer workers"
-        ) from None
-    finally:
-        processes = list((pool._processes or {}).values())
-        pool.shutdown(wait=False, cancel_futures=True)
-        for process in processes:  # what they are at would be thrown away
-            process.terminate()
 
 
 _worker: dict[str, Any] = {}
@@ -254,22 +241,12 @@ def _start_worker(
     _worker.update(env=env, disturbance=disturbance, folder=folder, seed=seed)
 
 
-def _start_pool_worker(*arguments: Any) -> None:
-    follow_parent()
-    try:
-        _start_worker(*arguments)
-    except UserError as error:  # an initializer's error would only break the pool: the first work says it
-        _worker["refusal"] = error
-
-
 def _stop_worker() -> None:
     _worker.pop("env").close()
     _worker.clear()
 
 
 def _work(number: int) -> tuple[int, bool]:
-    if "refusal" in _worker:
-        raise _worker["refusal"]
     return _run_attempt(_worker["env"], number, _worker["seed"], _worker["disturbance"], _worker["folder"])
 
 

@@ -1,14 +1,11 @@
-"""One demonstration as a file of its own, and worker processes that do not outlive what started them.
+"""One demonstration as a file of its own.
 
 Collecting and rendering keep each finished demonstration at once, so that a stop costs what was begun only.
 """
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
 import json
-import signal
 import zipfile
 import zlib
 from pathlib import Path
@@ -69,11 +66,3 @@ def load_demonstration(path: Path) -> Demonstration:
         raise DatasetError(
             f"{path} is damaged ({reason}); remove it and run the same command again"
         ) from None
-
-
-def follow_parent() -> None:
-    """Called first in a worker process: Ctrl-C is the parent's to handle, and its death ends the worker."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    with contextlib.suppress(OSError, AttributeError):
-        # A killed parent cannot stop its workers: ask the kernel to (prctl PR_SET_PDEATHSIG, Linux only).
-        ctypes.CDLL(None).prctl(1, signal.SIGKILL)

@@ -11,12 +11,10 @@ any moment goes on when the same call is made again.
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
 import shutil
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import as_completed
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,11 +33,12 @@ from ddpm_edu.data.validation import (
     masked_names,
 )
 from ddpm_edu.data.writer import Demonstration, DemonstrationWriter
-from ddpm_edu.errors import ConfigError, DatasetError, SimulatorError, UserError
+from ddpm_edu.errors import ConfigError, DatasetError, SimulatorError
 from ddpm_edu.files import sha256, write_atomically
 from ddpm_edu.simulation.collect import naming_full_disk
 from ddpm_edu.simulation.env import ManipulationEnv, make_env
-from ddpm_edu.simulation.kept import follow_parent, load_demonstration, save_demonstration
+from ddpm_edu.simulation.kept import load_demonstration, save_demonstration
+from ddpm_edu.simulation.workers import in_worker, worker_pool
 from ddpm_edu.tasks import TASKS, Task
 
 # Changes when the same file would give other pictures, so that none of an earlier version is mixed in.
@@ -238,17 +237,7 @@ def _start_worker(source: Path, task: Task, folder: Path) -> None:
     _worker.update(env=make_env(task, "image"), source=source, folder=folder)
 
 
-def _start_pool_worker(*arguments: Any) -> None:
-    follow_parent()
-    try:
-        _start_worker(*arguments)
-    except UserError as error:  # an initializer's error would only break the pool: the first work says it
-        _worker["refusal"] = error
-
-
 def _work(name: str) -> str:
-    if "refusal" in _worker:
-        raise _worker["refusal"]
     demonstration = render_demonstration(_worker["env"], _worker["source"], name)
     save_demonstration(_worker["folder"] / f"{name}.zip", demonstration)
     return name
@@ -267,26 +256,10 @@ def _render_all(names: list[str], source: Path, task: Task, folder: Path, worker
             _worker.pop("env").close()
             _worker.clear()
         return
-    # "spawn", because a process that has rendered cannot be forked
-    pool = ProcessPoolExecutor(
-        min(workers, len(names)),
-        multiprocessing.get_context("spawn"),
-        _start_pool_worker,
-        (source, task, folder),
-    )
-    try:
-        for future in as_completed([pool.submit(_work, name) for name in names]):
+    arguments = (source, task, folder)
+    with worker_pool(min(workers, len(names)), _start_worker, arguments, "a process that renders") as pool:
+        for future in as_completed([pool.submit(in_worker, _work, name) for name in names]):
             yield future.result()
-    except BrokenProcessPool:
-        raise SimulatorError(
-            "a process that renders died (often: memory ran out); what is finished is kept, run the same "
-            "command again with fewer workers"
-        ) from None
-    finally:
-        processes = list((pool._processes or {}).values())
-        pool.shutdown(wait=False, cancel_futures=True)
-        for process in processes:  # what they are at would be thrown away
-            process.terminate()
 
 
 # ---------------------------------------------------------------------- the result
