@@ -46,7 +46,7 @@ def train(
         one = replace(settings, training=replace(settings.training, seed=seed))
         folder = default_run_dir(one) if run_dir is None else run_dir.with_name(f"{run_dir.name}-seed{seed}")
         left = None if deadline is None else (deadline - time.monotonic()) / 60
-        if number and left is not None:
+        if number and left is not None:  # the first trainer has made the processes know each other
             left = _of_the_first_process(left)
         if left is not None and left <= 0:
             if int(os.environ.get("RANK", 0)) == 0:

@@ -15,6 +15,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from ddpm_edu.commands.arguments import Settings
+from ddpm_edu.commands.train import train
 from ddpm_edu.errors import ConfigError, SimulatorError
 from ddpm_edu.presets import preset
 from ddpm_edu.training.checkpoint import list_checkpoints, load_policy
@@ -213,6 +215,17 @@ accelerator.end_training()
         assert (tmp_path / f"stop.py.{process}").read_text() == "False True terminated"
 
 
+@pytest.mark.slow
+def test_two_processes_share_the_time_limit_of_all_seeds(tmp_path):
+    limited = command(tmp_path / "run", 100_000, [*TWO_PROCESSES, "-m", "ddpm_edu"])
+    limited += ["--seeds", "3", "5", "--max-minutes", "0.02"]
+    done = subprocess.run(limited, check=True, capture_output=True, env=ON_CPU, text=True, timeout=120)
+    stopped, skipped = done.stdout.splitlines()[-2:]
+    assert stopped.startswith("reached --max-minutes")
+    assert skipped == "seed 5 was not begun: reached --max-minutes 0.02"
+    assert not (tmp_path / "run-seed5").exists()
+
+
 def test_the_log_forgets_what_came_after_the_checkpoint(tmp_path):
     trainer = Trainer(tiny(steps=20), tmp_path)
     trainer.run(progress=False)
@@ -282,26 +295,23 @@ def test_the_held_out_action_error_falls_and_looking_does_not_change_what_is_lea
     assert errors[-1] < errors[0]
 
 
-def test_several_seeds_are_trained_one_after_the_other(tmp_path):
-    from ddpm_edu.commands import train as command_module
-    from ddpm_edu.commands.arguments import Settings
+def tiny_settings(**training):
+    config = tiny(**training)
+    return Settings("laptop", config.policy, config.data, config.training)
 
-    config = tiny(steps=2)
-    settings = Settings("laptop", config.policy, config.data, config.training)
-    command_module.train(settings, run_dir=tmp_path / "run", seeds=(3, 5))
+
+def test_several_seeds_are_trained_one_after_the_other(tmp_path):
+    settings = tiny_settings(steps=2)
+    train(settings, run_dir=tmp_path / "run", seeds=(3, 5))
     for seed in (3, 5):
         checkpoint = list_checkpoints(tmp_path / f"run-seed{seed}" / "checkpoints")[-1]
         assert json.loads((checkpoint / "policy.json").read_text())["config"]["training"]["seed"] == seed
     with pytest.raises(ConfigError, match="each seed once"):
-        command_module.train(settings, run_dir=tmp_path / "run", seeds=(3, 3))
+        train(settings, run_dir=tmp_path / "run", seeds=(3, 3))
 
 
 def test_who_stops_one_seed_stops_all(tmp_path):
-    from ddpm_edu.commands import train as command_module
-    from ddpm_edu.commands.arguments import Settings
-
-    config = tiny(steps=100_000)
-    settings = Settings("laptop", config.policy, config.data, config.training)
+    settings = tiny_settings(steps=100_000)
     log = tmp_path / "run-seed3" / "log.jsonl"
 
     def terminate():
@@ -311,19 +321,15 @@ def test_who_stops_one_seed_stops_all(tmp_path):
 
     killer = threading.Thread(target=terminate, daemon=True)
     killer.start()
-    command_module.train(settings, run_dir=tmp_path / "run", seeds=(3, 5))
+    train(settings, run_dir=tmp_path / "run", seeds=(3, 5))
     killer.join()
     assert list_checkpoints(tmp_path / "run-seed3" / "checkpoints")
     assert not (tmp_path / "run-seed5").exists()
 
 
 def test_a_time_limit_holds_for_all_seeds_together(tmp_path, capsys):
-    from ddpm_edu.commands import train as command_module
-    from ddpm_edu.commands.arguments import Settings
-
-    config = tiny(steps=100_000)
-    settings = Settings("laptop", config.policy, config.data, config.training)
-    command_module.train(settings, run_dir=tmp_path / "run", seeds=(3, 5), max_minutes=0.02)
+    settings = tiny_settings(steps=100_000)
+    train(settings, run_dir=tmp_path / "run", seeds=(3, 5), max_minutes=0.02)
     stopped, skipped = capsys.readouterr().out.splitlines()[-2:]
     assert stopped.startswith("reached --max-minutes")
     assert skipped == "seed 5 was not begun: reached --max-minutes 0.02"
