@@ -241,11 +241,10 @@ class TrainingConfig:
         for name in ("steps", "batch_size", "noise_draws", "gradient_accumulation_steps", "log_every",
                      "validate_every", "checkpoint_every", "keep_checkpoints",
                      "rollout_episodes"):  # fmt: skip
-            _at_least_one(f"training.{name}", getattr(self, name))
+            at_least(f"training.{name}", getattr(self, name))
         if not 0 <= self.seed < 2**32:
             raise ConfigError(f"training.seed is {self.seed}; it must be from 0 to {2**32 - 1}")
-        if self.rollout_every < 0:
-            raise ConfigError(f"training.rollout_every is {self.rollout_every}; it must be at least 0")
+        at_least("training.rollout_every", self.rollout_every, 0)
         if self.batch_size % self.gradient_accumulation_steps:
             raise ConfigError(
                 f"training.batch_size {self.batch_size} is not divisible by "
@@ -367,6 +366,11 @@ def _one_of(name: str, value: Any, choices: tuple[Any, ...]) -> None:
         raise ConfigError(f"{name} is {value!r}; it must be one of {', '.join(map(repr, choices))}")
 
 
-def _at_least_one(name: str, value: int) -> None:
-    if value < 1:
-        raise ConfigError(f"{name} is {value}; it must be at least 1")
+def at_least(name: str, value: int, least: int = 1) -> None:
+    """Refuses a smaller number.
+
+    Raises:
+        ConfigError: if it is smaller.
+    """
+    if value < least:
+        raise ConfigError(f"{name} is {value}; it must be at least {least}")

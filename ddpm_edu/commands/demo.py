@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from ddpm_edu.commands.arguments import SettingsOptions, takes_settings
-from ddpm_edu.errors import ConfigError
 
 
 @takes_settings()
@@ -29,15 +28,15 @@ def demo(
         workers: processes that simulate; by default one for each core.
         videos: episodes to film, successes and failures; 0 for no video.
     """
-    from ddpm_edu.config import to_dict
+    from ddpm_edu.config import at_least, to_dict
     from ddpm_edu.simulation.rollout import rollout
     from ddpm_edu.training.checkpoint import load_policy
     from ddpm_edu.training.trainer import Trainer
     from ddpm_edu.viz.report import summarize, write_report
 
     for name, value, least in (("episodes", episodes, 1), ("workers", workers, 1), ("videos", videos, 0)):
-        if value is not None and value < least:  # before the training, not after it
-            raise ConfigError(f"{name} is {value}; it must be at least {least}")
+        if value is not None:
+            at_least(name, value, least)  # before the training, not after it
     run_dir = run_dir or Path("runs") / f"demo-{settings.policy.task}"
     print("1 of 3: train", flush=True)
     trainer = Trainer(settings.config, run_dir)

@@ -48,19 +48,19 @@ def rollout(
     """
     import torch
 
-    from ddpm_edu.config import override
+    from ddpm_edu.config import at_least, override
     from ddpm_edu.simulation.rollout import rollout as play
     from ddpm_edu.training.checkpoint import BEST, find_checkpoint, load_policy, read_checkpoint
     from ddpm_edu.viz.report import summarize, write_report
 
-    if videos < 0:
-        raise ConfigError(f"videos is {videos}; it must be at least 0")
+    at_least("videos", videos, 0)
     gpu = torch.cuda.is_available()
     device = device or ("cuda" if gpu else "cpu")
     if device != "cpu" and not (gpu and device.split(":")[0] == "cuda"):
         raise ConfigError(f"device is {device!r}; it must be 'cpu' or, where torch finds a GPU, 'cuda'")
     path = find_checkpoint(checkpoint)
     policy = load_policy(path, weights=weights, device=device)
+    read = read_checkpoint(path, training=False)  # now: a run that goes on deletes its older checkpoints
     _sample_with(policy, scheduler, inference_steps)
     if n_action_steps is not None:  # the whole horizon is predicted anyway
         if policy.config.pred_action_steps_only:
@@ -79,7 +79,6 @@ def rollout(
     result = play(
         policy, policy.config.task, episodes, first_seed=first_seed, workers=workers, noise_seed=noise_seed
     )
-    read = read_checkpoint(path, training=False)
     report = write_report(
         run_dir,
         policy,

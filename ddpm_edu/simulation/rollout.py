@@ -23,8 +23,9 @@ import numpy as np
 import torch
 from tqdm.auto import tqdm
 
+from ddpm_edu.config import at_least
 from ddpm_edu.data.actions import delta_to_absolute
-from ddpm_edu.errors import ConfigError, SimulatorError
+from ddpm_edu.errors import SimulatorError
 from ddpm_edu.simulation.results import Episode, RolloutResult
 from ddpm_edu.simulation.simulators import Simulators
 from ddpm_edu.simulation.slots import GO_ON, REST
@@ -86,8 +87,7 @@ def rollout(
         ("noise_seed", noise_seed, 0),
         ("workers", 1 if workers is None else workers, 1),
     ):
-        if value < least:
-            raise ConfigError(f"{name} is {value}; it must be at least {least}")
+        at_least(name, value, least)
     workers = min(workers or len(os.sched_getaffinity(0)), episodes)
     rows = BATCH * math.ceil(workers / BATCH)
     make = partial(

@@ -383,8 +383,8 @@ class Trainer:
         free += ("rollout_every", "rollout_episodes")
         same = {name: getattr(saved.training, name) for name in free}
         mine = to_dict(replace(self.config, training=replace(self.config.training, **same)))
-        if mine != to_dict(saved):
-            name, old, new = differences(to_dict(saved), mine)[0]
+        if changed := differences(to_dict(saved), mine):
+            name, old, new = changed[0]
             raise ConfigError(
                 f"{self.run_dir} holds a run with {name} = {old!r}, and {new!r} is asked for; "
                 "choose another --run-dir, or the same settings to resume it"

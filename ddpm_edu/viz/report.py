@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from ddpm_edu.config import TrainingConfig, to_dict
 from ddpm_edu.errors import ConfigError, SimulatorError
 from ddpm_edu.files import write_atomically
-from ddpm_edu.simulation.replay import Recording, choose_episodes, record_episodes
+from ddpm_edu.simulation.replay import choose_episodes, record_episodes
 from ddpm_edu.simulation.results import RolloutResult
 from ddpm_edu.tasks import get_task
 from ddpm_edu.training.log import read_log
@@ -79,7 +79,6 @@ def write_report(
     if any("loss" in entry for entry in log):
         pictures["learning_curve"] = _png(figures.learning_curve(log))
     numbers["missing"] = missing = []
-    recordings: list[Recording] = []
     try:
         if videos:
             chosen = choose_episodes(result.episodes, videos)
@@ -87,8 +86,6 @@ def write_report(
             write_video(out / VIDEO, recordings)
             pictures["strip"] = _picture(strip(recordings[0]))
     except SimulatorError as error:
-        recordings = []
-        (out / VIDEO).unlink(missing_ok=True)  # begun, and not finished
         missing.append(f"video: {error}")
     try:
         pictures["denoising"] = _png(_denoising(policy, result))
@@ -102,7 +99,7 @@ def write_report(
             file.write(picture)
     with write_atomically(out / NUMBERS) as file:
         file.write((json.dumps(numbers, indent=1) + "\n").encode())
-    video = (out / VIDEO).read_bytes() if recordings else None
+    video = (out / VIDEO).read_bytes() if (out / VIDEO).is_file() else None
     with write_atomically(out / PAGE) as file:
         file.write(render_page(numbers, pictures, video).encode())
     return out / PAGE
