@@ -23,3 +23,7 @@ class SimulatorError(UserError):
 
 class NotebookError(UserError):
     """A notebook of the course whose exercises are not put together well, or that would be overwritten."""
+
+
+class BusyError(UserError):
+    """Something that another process is writing."""

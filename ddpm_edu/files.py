@@ -1,13 +1,29 @@
-"""Writing files so that a stop at any moment leaves the old content or the new, never a half."""
+"""Writing files so that a stop at any moment leaves the old content or the new, never a half.
+
+Nor do two processes that write the same thing: `only_writer` lets one of them in.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import os
+import re
+import secrets
+import shlex
+import socket
+import stat
+import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
+
+from ddpm_edu.errors import BusyError
+
+_LOCK = "ddpm-edu lock: "
+"""A lock file begins so: another file of that name is somebody's, and stays."""
 
 
 @contextlib.contextmanager
@@ -18,13 +34,13 @@ def write_atomically(path: str | Path) -> Iterator[BinaryIO]:
         path: where the file shall stand; its folder is made if it is missing.
 
     Yields:
-        The open file, beside its place under the name `path` + ".partial". An error inside removes it.
+        The open file, beside its place under the name that `partial_name` gives. An error inside removes it.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
+    partial = partial_name(path)
     try:
-        with partial.open("wb") as file:
+        with partial.open("xb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
@@ -32,6 +48,91 @@ def write_atomically(path: str | Path) -> Iterator[BinaryIO]:
     except BaseException:
         partial.unlink(missing_ok=True)
         raise
+
+
+def partial_name(path: Path) -> Path:
+    """Where something is written until it is complete: beside `path`, under a name that nobody else takes."""
+    return path.with_name(f"{path.name}.{secrets.token_hex(4)}.partial")
+
+
+@contextlib.contextmanager
+def only_writer(path: str | Path) -> Iterator[None]:
+    """Lets one process at a time write a file or a folder.
+
+    A file beside it, `path` + ".lock", is locked by the kernel (flock) and says who writes. The lock of a
+    process that dies, however it dies, is free at once, and what it left half written (see `partial_name`)
+    is removed by the next writer. Not to be nested: a second lock of the same path is refused, in one process
+    too. Where the file system knows no locks, everybody is let in.
+
+    Args:
+        path: what will be written; its folder is made if it is missing.
+
+    Raises:
+        BusyError: if another process is writing it, or the lock's name is taken by something else.
+    """
+    path = Path(os.path.realpath(path))  # one file has one lock, whatever links lead to it
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = path.with_name(path.name + ".lock")
+    descriptor = _locked(lock, path)
+    try:
+        ours = re.compile(re.escape(path.name) + r"\.[0-9a-f]{8}\.partial")
+        for left in [entry for entry in os.scandir(path.parent) if ours.fullmatch(entry.name)]:
+            if left.is_file(follow_symlinks=False):
+                os.unlink(left.path)
+        yield
+    finally:
+        lock.unlink(missing_ok=True)  # while it is held: see below
+        os.close(descriptor)
+
+
+def _locked(lock: Path, path: Path) -> int:
+    """The open, locked lock file, with our name in it."""
+    foreign = BusyError(f"{lock} is wanted as a lock, and is something else; move it away")
+    while True:
+        try:
+            descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK, 0o666)
+        except OSError as error:
+            if error.errno in (errno.ELOOP, errno.EISDIR, errno.ENXIO):
+                raise foreign from None
+            raise
+        try:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise foreign
+            holder = os.pread(descriptor, 1000, 0).decode(errors="replace")
+            if holder and not holder.startswith(_LOCK):
+                raise foreign
+            if not _flock(descriptor):
+                # by now it says who: the holder may have been about to write its name
+                holder = os.pread(descriptor, 1000, 0).decode(errors="replace").removeprefix(_LOCK)
+                who = "".join(letter for letter in holder if letter.isprintable()) or "another process"
+                raise BusyError(f"{path} is being written by {who}; wait until that has ended, or stop it")
+            # A holder that ended between our opening and our locking took the file's name with it, and the
+            # next one makes a new file: only the file that has the name counts.
+            if os.fstat(descriptor).st_nlink:
+                os.ftruncate(descriptor, 0)
+                os.pwrite(descriptor, f"{_LOCK}{_who()}\n".encode(), 0)
+                return descriptor
+        except BaseException:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)
+
+
+def _who() -> str:
+    since = time.strftime("%Y-%m-%d %H:%M:%S %Z")
+    return f"process {os.getpid()} on {socket.gethostname()} since {since} ({shlex.join(sys.argv)[:400]})"
+
+
+def _flock(descriptor: int) -> bool:
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        return True
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        return error.errno in (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)
+    return True
 
 
 def sha256(path: str | Path) -> str:

@@ -14,6 +14,8 @@ from typing import Any
 import h5py
 import numpy as np
 
+from ddpm_edu.files import partial_name
+
 # A chunk holds some rows of all pictures of a demonstration. gzip looks back 32 kB, that is ten pictures of
 # 12 x 84: it meets each row as it was before, and a still background costs next to nothing (measured, Can:
 # agentview 10 times smaller than picture by picture). Reading one picture alone unpacks them all.
@@ -49,7 +51,7 @@ class DemonstrationWriter:
     `mask/valid`. There are no `next_obs`: the next observation is the next row of `obs`.
 
     Args:
-        path: where the file shall stand. Until it is complete it is written to `path` + ".partial".
+        path: where the file shall stand. Until it is complete it is written beside it (`partial_name`).
         env_args: robomimic's description of the environment; see `ManipulationEnv.env_args`.
         valid_fraction: share of the demonstrations that `mask/valid` names; at least one of each mask.
         seed: which demonstrations `mask/valid` names.
@@ -69,7 +71,7 @@ class DemonstrationWriter:
         masks: Mapping[str, Sequence[str]] | None = None,
     ) -> None:
         self.path = Path(path)
-        self._partial = self.path.with_name(self.path.name + ".partial")
+        self._partial = partial_name(self.path)
         self._valid_fraction = valid_fraction
         self._seed = seed
         self._masks = masks
