@@ -29,10 +29,10 @@ def demo(
         videos: episodes to film, successes and failures; 0 for no video.
     """
     from ddpm_edu.config import at_least, to_dict
+    from ddpm_edu.reporting.report import summarize, write_report
     from ddpm_edu.simulation.rollout import rollout
     from ddpm_edu.training.checkpoint import load_policy
     from ddpm_edu.training.trainer import Trainer
-    from ddpm_edu.viz.report import summarize, write_report
 
     for name, value, least in (("episodes", episodes, 1), ("workers", workers, 1), ("videos", videos, 0)):
         if value is not None:

@@ -27,8 +27,8 @@ def card(
         out: folder of the cards; its README.md is written anew from all of them.
         readme: a file whose part between the results' markers is written anew.
     """
-    from ddpm_edu.viz.card_pages import tables, write_between_markers, write_index
-    from ddpm_edu.viz.cards import make_card, read_cards
+    from ddpm_edu.reporting.card_pages import tables, write_between_markers, write_index
+    from ddpm_edu.reporting.cards import make_card, read_cards
 
     path = make_card(run, rollout=rollout, best=best, video=video, name=name, out=out)
     cards = read_cards(out)

@@ -49,9 +49,9 @@ def rollout(
     import torch
 
     from ddpm_edu.config import at_least, override
+    from ddpm_edu.reporting.report import summarize, write_report
     from ddpm_edu.simulation.rollout import rollout as play
     from ddpm_edu.training.checkpoint import BEST, find_checkpoint, load_policy, read_checkpoint
-    from ddpm_edu.viz.report import summarize, write_report
 
     at_least("videos", videos, 0)
     gpu = torch.cuda.is_available()

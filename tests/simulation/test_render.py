@@ -16,8 +16,8 @@ from ddpm_edu import cli
 from ddpm_edu.data.demonstrations import Demonstrations
 from ddpm_edu.errors import ConfigError, DatasetError, SimulatorError
 from ddpm_edu.paths import shipped_demonstrations
+from ddpm_edu.reporting.card_commands import demonstrations_command
 from ddpm_edu.simulation.render import render
-from ddpm_edu.viz.card_commands import demonstrations_command
 
 STEPS = 5
 

@@ -13,13 +13,13 @@ from ddpm_edu.errors import ConfigError, DatasetError
 from ddpm_edu.factory import build_policy
 from ddpm_edu.paths import shipped_demonstrations
 from ddpm_edu.presets import preset
+from ddpm_edu.reporting.card_commands import demonstrations_command, training_command
+from ddpm_edu.reporting.card_pages import BEGIN, END, tables, write_between_markers
+from ddpm_edu.reporting.cards import make_card, read_cards
 from ddpm_edu.simulation.collect import collect
 from ddpm_edu.simulation.episodes import Disturbance
 from ddpm_edu.simulation.results import Episode, RolloutResult
 from ddpm_edu.training.checkpoint import Checkpoint, save_checkpoint
-from ddpm_edu.viz.card_commands import demonstrations_command, training_command
-from ddpm_edu.viz.card_pages import BEGIN, END, tables, write_between_markers
-from ddpm_edu.viz.cards import make_card, read_cards
 
 SMALL = dict(down_dims=(16, 32), n_groups=4, diffusion_step_embed_dim=16, steps=40)
 

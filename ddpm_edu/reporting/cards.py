@@ -11,12 +11,12 @@ from typing import Any
 from ddpm_edu.config import Config, differences, override, to_dict
 from ddpm_edu.errors import CheckpointError, ConfigError, DatasetError
 from ddpm_edu.files import write_atomically
+from ddpm_edu.reporting.card_commands import demonstrations_command, training_command
+from ddpm_edu.reporting.card_pages import card_page
 from ddpm_edu.simulation.results import RolloutResult
 from ddpm_edu.training.checkpoint import BEST, find_checkpoint, read_checkpoint
 from ddpm_edu.training.log import read_log
 from ddpm_edu.viz import figures
-from ddpm_edu.viz.card_commands import demonstrations_command, training_command
-from ddpm_edu.viz.card_pages import card_page
 
 MAX_VIDEO_BYTES = 1_000_000
 _SEES = {"low_dim": "state", "image": "image"}

@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Any
 from ddpm_edu.config import TrainingConfig, to_dict
 from ddpm_edu.errors import ConfigError, SimulatorError
 from ddpm_edu.files import write_atomically
+from ddpm_edu.reporting.report_page import render_page
 from ddpm_edu.simulation.replay import choose_episodes, record_episodes
 from ddpm_edu.simulation.results import RolloutResult
 from ddpm_edu.tasks import get_task
 from ddpm_edu.training.log import read_log
 from ddpm_edu.viz import figures
 from ddpm_edu.viz.denoising import decisive_step, observe, watch_denoising
-from ddpm_edu.viz.report_page import render_page
 from ddpm_edu.viz.video import strip, write_video
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ import torch
 
 from ddpm_edu.config import TrainingConfig
 from ddpm_edu.factory import make_policy
+from ddpm_edu.reporting.report import summarize, write_report
 from ddpm_edu.simulation.results import Episode, RolloutResult
-from ddpm_edu.viz.report import summarize, write_report
 
 LOG = [{"step": 50, "loss": 1.0, "seconds": 30.0}, {"step": 100, "loss": 0.125, "seconds": 60.0}]
 
