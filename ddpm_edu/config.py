@@ -190,6 +190,10 @@ class DataConfig:
     """A robomimic HDF5 file; without one, the shipped file of the task and observation."""
     max_demonstrations: int | None = None
     """Use only the first so many demonstrations."""
+    train_mask: str = "train"
+    """The file's mask that names what is trained on, such as robomimic's 20_percent_train or better_train."""
+    valid_mask: str = "valid"
+    """The mask that names what is held out; it shares no demonstration with `train_mask`."""
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).parents[1] / "ddpm_edu"
 # From the ground up; CONTRIBUTING.md draws the same picture. Rooms on one floor do not import each other.
 FLOORS = (
     {"errors"},
-    {"registry", "files", "third_party", "horizons"},
+    {"registry", "files", "third_party", "horizons", "text"},
     {"tasks"},
     {"config", "paths"},
     {"presets", "diffusion", "denoisers", "data"},

@@ -15,6 +15,7 @@ from ddpm_edu.data.object_layout import object_order, to_world_first
 from ddpm_edu.data.validation import (
     check_actions,
     check_environment,
+    check_held_out,
     check_layout,
     check_memory,
     check_observations,
@@ -169,3 +170,30 @@ class Demonstrations:
             self.task,
         )  # (N, 10)
         return replace(self, action=action.numpy(), action_type="absolute")
+
+
+def read_split(
+    path: str | Path,
+    task: str | Task,
+    observation: ObservationMode = "low_dim",
+    train_mask: str = "train",
+    valid_mask: str = "valid",
+    max_demonstrations: int | None = None,
+) -> tuple[Demonstrations, Demonstrations]:
+    """What is trained on, and what is held out: two masks of one file that share no demonstration.
+
+    Args:
+        path: the file.
+        task: the task that it must hold.
+        observation: which observations to read.
+        train_mask: names what is trained on.
+        valid_mask: names what is held out.
+        max_demonstrations: train on only the first so many; what is held out stays whole.
+
+    Raises:
+        ConfigError, DatasetError: as `Demonstrations.read`, and if both masks name one demonstration.
+    """
+    train = Demonstrations.read(path, task, observation, train_mask, max_demonstrations)
+    with open_hdf5(train.path, "it was there a moment ago") as file:
+        check_held_out(file, train_mask, valid_mask)
+    return train, Demonstrations.read(path, task, observation, valid_mask)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -111,26 +112,52 @@ def masked_names(file: h5py.File, filter_key: str, names: Sequence[str]) -> list
         there = (
             f"it has {', '.join(known)}"
             if known
-            else "it has no masks; robomimic's split_train_val adds them"
+            else f"it has no masks; add them with: ddpm-edu data split {file.filename}"
         )
         raise DatasetError(f"{file.filename} has no filter key {filter_key!r}; {there}")
     mask = get_member(file["mask"], filter_key, h5py.Dataset, _NOT_ROBOMIMIC)
     where = f"{file.filename}: {place(mask)}"
     try:
-        chosen = {item.decode() if isinstance(item, bytes) else str(item) for item in mask[:]}
+        listed = [item.decode() if isinstance(item, bytes) else str(item) for item in mask[:]]
     except (*READ_ERRORS, TypeError) as error:
         raise DatasetError(
             f"{where} must be a list of names such as 'demo_0' ({first_line(error)})"
         ) from None
-    if not chosen:
+    if not listed:
         raise DatasetError(f"{where} names no demonstrations; use another filter key: {', '.join(known)}")
+    chosen = set(listed)
     absent = sorted(chosen.difference(names))
     if absent:
         raise DatasetError(
             f"{where} names {absent[0]}, which is not in the file (it has {len(names)} demonstrations, "
             f"{names[0]} to {names[-1]}); make the mask again, or use another filter key"
         )
+    if len(chosen) < len(listed):
+        twice = Counter(listed).most_common(1)[0][0]
+        raise DatasetError(
+            f"{where} names {twice} twice; make it again with: ddpm-edu data split {file.filename}"
+        )
     return sorted(chosen, key=_number)
+
+
+def check_held_out(file: h5py.File, train_mask: str, valid_mask: str) -> None:
+    """Refuses two masks that share a demonstration: a loss on what was trained on says nothing.
+
+    Raises:
+        DatasetError: naming one that both have, and masks of the file that may be meant.
+    """
+    names = demonstration_names(data_group(file))
+    train, valid = (masked_names(file, mask, names) for mask in (train_mask, valid_mask))
+    both = sorted(set(train) & set(valid), key=_number)
+    if both:
+        halves = [f"{train_mask}_train", f"{train_mask}_valid"]
+        advice = f"split it anew with: ddpm-edu data split {file.filename}"
+        if set(halves) <= set(filter_keys(file)):
+            advice = f"choose --train-mask {halves[0]} --valid-mask {halves[1]}"
+        raise DatasetError(
+            f"{file.filename}: mask/{train_mask} and mask/{valid_mask} share {len(both)} demonstrations, "
+            f"such as {both[0]}: what is held out must not be trained on; {advice}"
+        )
 
 
 def check_layout(demonstration: h5py.Group, keys: Sequence[ObservationKey], action_dim: int) -> int:

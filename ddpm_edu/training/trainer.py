@@ -23,7 +23,7 @@ from accelerate.utils import set_seed
 from tqdm.auto import tqdm
 
 from ddpm_edu.config import Config, differences, to_dict
-from ddpm_edu.data.demonstrations import Demonstrations
+from ddpm_edu.data.demonstrations import Demonstrations, read_split
 from ddpm_edu.data.windows import Windows
 from ddpm_edu.denoisers.fast import accelerate_training
 from ddpm_edu.errors import CheckpointError, ConfigError, UserError
@@ -133,15 +133,10 @@ class Trainer:
     # ------------------------------------------------------------------------------------------ data
 
     def _read(self, path: str | Path) -> tuple[Windows, Windows]:
-        config = self.policy.config
-        train = Demonstrations.read(
-            path,
-            config.task,
-            config.observation,
-            filter_key="train",
-            max_demonstrations=self.config.data.max_demonstrations,
+        config, data = self.policy.config, self.config.data
+        train, valid = read_split(
+            path, config.task, config.observation, data.train_mask, data.valid_mask, data.max_demonstrations
         )
-        valid = Demonstrations.read(path, config.task, config.observation, filter_key="valid")
         if config.action == "absolute":
             train, valid = train.to_absolute(), valid.to_absolute()
         # Fitted on what is trained on, and nothing else.

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from ddpm_edu.data import validation
-from ddpm_edu.data.demonstrations import Demonstrations
+from ddpm_edu.data.demonstrations import Demonstrations, read_split
 from ddpm_edu.errors import ConfigError, DatasetError
 
 
@@ -305,6 +305,23 @@ def test_a_file_with_broken_images_is_refused(write_file, case: str) -> None:
 )
 def test_masks_that_choose_nothing_are_refused(write_file, masks: dict, message: str) -> None:
     refused(write_file(masks=masks), message, filter_key="valid")
+
+
+def test_what_is_held_out_is_not_trained_on(write_file) -> None:
+    masks = {"train": ["demo_0", "demo_1"], "valid": ["demo_2"]}
+    masks |= {"better": ["demo_1", "demo_2"], "better_train": ["demo_1"], "better_valid": ["demo_2"]}
+    path = write_file(masks=masks)
+    train, valid = read_split(path, "can", max_demonstrations=1)
+    assert (train.names, valid.names) == (["demo_0"], ["demo_2"])
+    train, valid = read_split(path, "can", train_mask="better_train", valid_mask="better_valid")
+    assert (train.names, valid.names) == (["demo_1"], ["demo_2"])
+    with pytest.raises(
+        DatasetError, match=r"mask/better and mask/valid share 1 .*demo_2.*better_train --valid"
+    ):
+        read_split(path, "can", train_mask="better")
+    with pytest.raises(DatasetError, match=r"share 2 .*demo_0: .*ddpm-edu data split"):
+        read_split(path, "can", valid_mask="train")
+    refused(write_file(masks={"train": ["demo_1"] * 2}), "mask/train names demo_1 twice", filter_key="train")
 
 
 def test_a_mask_of_numbers_is_refused(write_file) -> None:
