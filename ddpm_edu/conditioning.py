@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from ddpm_edu.config import PolicyConfig
+from ddpm_edu.denoisers import DenoiserSpec
 from ddpm_edu.diffusion.masking import make_condition_mask
 from ddpm_edu.errors import ConfigError
 
@@ -61,9 +62,15 @@ class Conditioning:
         """Observation steps that a training window must hold."""
         return self.config.n_obs_steps
 
-    def denoiser_arguments(self) -> dict[str, int]:
-        """The sizes with which the denoiser is built so that it takes this conditioning."""
-        raise NotImplementedError
+    def denoiser_spec(self) -> DenoiserSpec:
+        """What the denoiser must fit: the trajectory, and what is offered beside it."""
+        config = self.config
+        return DenoiserSpec(
+            self.trajectory_dim, config.trajectory_steps, config.n_obs_steps, **self._offered()
+        )
+
+    def _offered(self) -> dict[str, int]:
+        return {}
 
     def for_training(
         self, features: Tensor, actions: Tensor, generator: torch.Generator | None = None
@@ -86,10 +93,6 @@ class Conditioning:
         """
         raise NotImplementedError
 
-    def first_action_index(self) -> int:
-        """Index in the trajectory of the first action that is executed."""
-        return 0 if self.config.pred_action_steps_only else self.config.n_obs_steps - 1
-
     def _empty_trajectory(self, features: Tensor) -> Tensor:
         shape = (features.shape[0], self.config.trajectory_steps, self.trajectory_dim)
         return features.new_zeros(shape)  # (B, T, D)
@@ -98,18 +101,13 @@ class Conditioning:
 class GlobalConditioning(Conditioning):
     """Every trajectory step sees all To observations: one vector for the UNet, tokens for the transformer."""
 
-    def denoiser_arguments(self) -> dict[str, int]:
-        if self.config.denoiser == "transformer":
-            return {"cond_dim": self.obs_feature_dim}
-        return {"global_cond_dim": self.config.n_obs_steps * self.obs_feature_dim}
+    def _offered(self) -> dict[str, int]:
+        return {"feature_dim": self.obs_feature_dim}
 
     def for_training(
         self, features: Tensor, actions: Tensor, generator: torch.Generator | None = None
     ) -> Conditions:
-        trajectory = actions
-        if self.config.pred_action_steps_only:
-            start = self.config.n_obs_steps - 1
-            trajectory = actions[:, start : start + self.config.n_action_steps]  # (B, Ta, Da)
+        trajectory = actions[:, self.config.denoised]  # (B, T or Ta, Da)
         return Conditions(trajectory, trajectory, None, self._inputs(features))
 
     def for_sampling(self, features: Tensor, past_action: Tensor | None = None) -> Conditions:
@@ -118,16 +116,14 @@ class GlobalConditioning(Conditioning):
         return Conditions(trajectory, trajectory, None, self._inputs(features))
 
     def _inputs(self, features: Tensor) -> dict[str, Tensor]:
-        if self.config.denoiser == "transformer":
-            return {"cond": features}  # (B, To, Do)
-        return {"global_cond": features.flatten(start_dim=1)}  # (B, To*Do)
+        return self.config.denoiser.inputs(features=features)
 
 
 class LocalConditioning(Conditioning):
     """Each trajectory step has its own observation's features; zero after the first To."""
 
-    def denoiser_arguments(self) -> dict[str, int]:
-        return {"local_cond_dim": self.obs_feature_dim}
+    def _offered(self) -> dict[str, int]:
+        return {"local_feature_dim": self.obs_feature_dim}
 
     def for_training(
         self, features: Tensor, actions: Tensor, generator: torch.Generator | None = None
@@ -141,9 +137,9 @@ class LocalConditioning(Conditioning):
 
     def _inputs(self, features: Tensor) -> dict[str, Tensor]:
         B, To, Do = features.shape
-        local_cond = features.new_zeros((B, self.config.trajectory_steps, Do))  # (B, T, Do)
-        local_cond[:, :To] = features
-        return {"local_cond": local_cond}
+        local_features = features.new_zeros((B, self.config.trajectory_steps, Do))  # (B, T, Do)
+        local_features[:, :To] = features
+        return self.config.denoiser.inputs(local_features=local_features)
 
 
 class InpaintingConditioning(Conditioning):
@@ -160,9 +156,6 @@ class InpaintingConditioning(Conditioning):
     @property
     def training_obs_steps(self) -> int:
         return self.config.horizon
-
-    def denoiser_arguments(self) -> dict[str, int]:
-        return {}
 
     def for_training(
         self, features: Tensor, actions: Tensor, generator: torch.Generator | None = None

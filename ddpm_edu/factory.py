@@ -6,11 +6,11 @@ from typing import Any
 
 from torch import nn
 
-from ddpm_edu.conditioning import Conditioning, make_conditioning
-from ddpm_edu.config import ConditioningName, DenoiserName, PolicyConfig
+from ddpm_edu.conditioning import make_conditioning
+from ddpm_edu.config import ConditioningName, PolicyConfig
 from ddpm_edu.data.normalizer import Normalizer
-from ddpm_edu.denoisers import ConditionalUnet1D, TransformerForDiffusion
-from ddpm_edu.diffusion.schedule import make_noise_scheduler
+from ddpm_edu.denoisers import DenoiserConfig, DenoiserSpec
+from ddpm_edu.errors import ConfigError
 from ddpm_edu.observation import make_obs_encoder
 from ddpm_edu.policy import DiffusionPolicy
 from ddpm_edu.presets import PresetName
@@ -20,7 +20,7 @@ from ddpm_edu.tasks import ObservationMode, Task, get_task
 
 def make_policy(
     task: str | Task = "can",
-    denoiser: DenoiserName = "unet",
+    denoiser: str | DenoiserConfig = "unet",
     conditioning: ConditioningName = "global",
     observation: ObservationMode = "low_dim",
     preset: PresetName = "laptop",
@@ -29,8 +29,8 @@ def make_policy(
     """A policy with fresh weights, from a few words.
 
     Args:
-        task: "can" or "square".
-        denoiser: "unet" or "transformer".
+        task: a task or its name, such as "can" or "square".
+        denoiser: the name of a denoiser, such as "unet" or "transformer", or its settings.
         conditioning: "global", "local" (UNet only) or "inpainting".
         observation: "low_dim" (the simulator's state) or "image" (two cameras and proprioception).
         preset: "laptop" or "paper" (the published sizes).
@@ -58,53 +58,24 @@ def build_policy(config: PolicyConfig) -> DiffusionPolicy:
         reference_compatible=config.vision.reference_crops,
     )
     conditioning = make_conditioning(config, obs_encoder.obs_feature_dim)
-    noise = config.noise
     return DiffusionPolicy(
         config,
         obs_encoder,
         conditioning,
-        build_denoiser(config, conditioning),
-        make_noise_scheduler(
-            noise.scheduler,
-            num_train_timesteps=noise.num_train_timesteps,
-            beta_schedule=noise.beta_schedule,
-            prediction_type=noise.prediction_type,
-            clip_sample=noise.clip_sample,
-        ),
+        build_denoiser(config.denoiser, conditioning.denoiser_spec()),
+        config.process.build(),
         Normalizer.from_spec(task, config.observation, config.action),
     )
 
 
-def build_denoiser(config: PolicyConfig, conditioning: Conditioning) -> nn.Module:
-    """The network of a configuration, sized for a conditioning."""
-    D = conditioning.trajectory_dim
-    arguments = conditioning.denoiser_arguments()
-    if config.denoiser == "unet":
-        size = config.unet
-        return ConditionalUnet1D(
-            input_dim=D,
-            down_dims=size.down_dims,
-            diffusion_step_embed_dim=size.diffusion_step_embed_dim,
-            kernel_size=size.kernel_size,
-            n_groups=size.n_groups,
-            cond_predict_scale=size.cond_predict_scale,
-            reference_compatible=size.reference_compatible,
-            **arguments,
-        )
-    size = config.transformer
-    return TransformerForDiffusion(
-        input_dim=D,
-        output_dim=D,
-        horizon=config.trajectory_steps,
-        n_obs_steps=config.n_obs_steps,
-        n_layer=size.n_layer,
-        n_head=size.n_head,
-        n_emb=size.n_emb,
-        p_drop_emb=size.p_drop_emb,
-        p_drop_attn=size.p_drop_attn,
-        causal_attn=size.causal_attn,
-        time_as_cond=size.time_as_cond,
-        obs_as_cond=config.conditioning == "global",
-        n_cond_layers=size.n_cond_layers,
-        **arguments,
-    )
+def build_denoiser(config: DenoiserConfig, spec: DenoiserSpec) -> nn.Module:
+    """The network of a configuration.
+
+    Raises:
+        ConfigError: for sizes that cannot work, or need more memory than there is.
+    """
+    try:
+        return config.build(spec)
+    except (MemoryError, OverflowError, RuntimeError) as error:  # torch says both with a RuntimeError
+        reason = " ".join(str(error).split())[:150] or type(error).__name__
+        raise ConfigError(f"the denoiser {config} cannot be built: {reason}; take smaller sizes") from error

@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 from ddpm_edu.errors import ConfigError
+from ddpm_edu.settings import at_least
 
 
 def check_horizons(horizon: int, n_obs_steps: int, n_action_steps: int) -> None:
@@ -26,8 +27,7 @@ def check_horizons(horizon: int, n_obs_steps: int, n_action_steps: int) -> None:
         ("n_obs_steps", n_obs_steps),
         ("n_action_steps", n_action_steps),
     ):
-        if value < 1:
-            raise ConfigError(f"{name} is {value}; it must be at least 1")
+        at_least(name, value)
     last = n_obs_steps - 1 + n_action_steps
     if last > horizon:
         fits = horizon - n_obs_steps + 1

@@ -7,7 +7,7 @@ applied to trajectories (Janner et al. 2022; Chi et al. 2023).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -15,25 +15,28 @@ from torch import Tensor, nn
 
 from ddpm_edu.conditioning import Conditioning
 from ddpm_edu.config import PolicyConfig
+from ddpm_edu.data.demonstrations import Demonstrations
 from ddpm_edu.data.normalizer import Normalizer
-from ddpm_edu.diffusion.forward import add_noise
+from ddpm_edu.data.windows import Windows
 from ddpm_edu.diffusion.masking import clamp_conditioned, masked_mse
-from ddpm_edu.diffusion.parameterization import training_target
-from ddpm_edu.diffusion.sampling import sample
-from ddpm_edu.diffusion.schedule import NoiseSchedule
+from ddpm_edu.diffusion.processes.base import Callback, DiffusionProcess, Generators
 from ddpm_edu.errors import ConfigError
-from ddpm_edu.policy_inputs import check_batch, check_observation
+from ddpm_edu.policy_inputs import check_batch, check_observation, shapes_of
+from ddpm_edu.settings import differences, override, to_dict
+from ddpm_edu.tasks import get_task
 
 
 class DiffusionPolicy(nn.Module):
     """A policy of four parts, each replaceable on its own.
 
+    Built, it does not change: `with_settings` gives another one that shares its weights.
+
     Args:
-        config: what decides the architecture.
+        config: what decides the architecture, and how the policy acts.
         obs_encoder: observations (N, ...) by key to features (N, Do).
         conditioning: how the features reach the denoiser.
         denoiser: predicts epsilon, the clean trajectory or v from a noisy trajectory.
-        noise_scheduler: a diffusers scheduler; any that shares the forward process may replace it.
+        process: how a trajectory becomes noise and noise a trajectory.
         normalizer: observations and actions to the range in which diffusion works, and back.
     """
 
@@ -43,17 +46,69 @@ class DiffusionPolicy(nn.Module):
         obs_encoder: nn.Module,
         conditioning: Conditioning,
         denoiser: nn.Module,
-        noise_scheduler: Any,
+        process: DiffusionProcess,
         normalizer: Normalizer,
     ):
         super().__init__()
-        self.config = config
+        self._config = config
         self.obs_encoder = obs_encoder
         self.conditioning = conditioning
         self.denoiser = denoiser
-        self.noise_scheduler = noise_scheduler
+        self.process = process
         self.normalizer = normalizer
-        self.num_inference_steps = config.noise.num_inference_steps
+        self._shapes: dict[str, Any] | None = None
+        """Of the last training batch; only what is new is looked at closely."""
+
+    # ------------------------------------------------------------------------------------ what it is
+
+    @property
+    def config(self) -> PolicyConfig:
+        """Its settings; to change how it acts, see `with_settings`."""
+        return self._config
+
+    def with_settings(self, **settings: Any) -> DiffusionPolicy:
+        """A policy with the same weights that acts differently.
+
+        Args:
+            **settings: any that need no new training, by the names of `ddpm_edu.settings.override`:
+                `n_action_steps`, and what the process allows (`scheduler`, `num_inference_steps`, …).
+
+        Returns:
+            Another policy. The parts that hold weights are the same objects, not copies.
+
+        Raises:
+            ConfigError: for an unknown setting, or one that would need new weights.
+        """
+        config = override(self.config, **settings)
+        group = config.process.group_name()
+        free = {"n_action_steps", *(f"{group}.{name}" for name in config.process.of_sampling)}
+        for name, old, new in differences(to_dict(self.config), to_dict(config)):
+            if name == "n_action_steps" and config.pred_action_steps_only:
+                raise ConfigError(
+                    f"n_action_steps cannot be {new}: this policy predicts its {old} actions only "
+                    "(pred_action_steps_only)"
+                )
+            if name not in free:
+                raise ConfigError(
+                    f"{name} is {old!r} in this policy and cannot become {new!r} without new training; "
+                    f"what can change is {', '.join(sorted(free))}"
+                )
+        conditioning = type(self.conditioning)(config, self.conditioning.obs_feature_dim)
+        parts = (self.obs_encoder, conditioning, self.denoiser, config.process.build(), self.normalizer)
+        changed = type(self)(config, *parts)
+        # Not `train`: it would reach into the shared parts.
+        changed.training = self.training
+        return changed
+
+    @property
+    def noise_scheduler(self) -> Any:
+        """The diffusers scheduler of a Gaussian process."""
+        return self.process.noise_scheduler
+
+    @property
+    def num_inference_steps(self) -> int:
+        """Denoising steps of one decision."""
+        return self.config.process.num_inference_steps
 
     @property
     def horizon(self) -> int:
@@ -75,10 +130,20 @@ class DiffusionPolicy(nn.Module):
         """Da: entries of an action."""
         return self.config.action_dim
 
+    def trajectory_shape(self, batch_size: int) -> tuple[int, int, int]:
+        """(B, T, D) of what is denoised."""
+        return batch_size, self.config.trajectory_steps, self.conditioning.trajectory_dim
+
     @property
     def device(self) -> torch.device:
         """Where the weights are."""
         return next(self.denoiser.parameters()).device
+
+    def windows(self, demonstrations: Demonstrations) -> Windows:
+        """The windows over demonstrations that this policy is trained on."""
+        config, obs_steps = self.config, self.conditioning.training_obs_steps
+        horizons = (config.horizon, config.n_obs_steps, config.n_action_steps)
+        return Windows(demonstrations, *horizons, obs_steps=obs_steps)
 
     # ------------------------------------------------------------------------------------- observing
 
@@ -124,56 +189,53 @@ class DiffusionPolicy(nn.Module):
         Raises:
             ConfigError: if the batch does not fit the policy; the message names what.
         """
-        check_batch(batch, self)
+        self._look_at(batch)
         # normalise input
         nobs = self.normalizer.normalize(batch["obs"])  # {key: (B, To or T, ...)}
         nactions = self.normalizer["action"].normalize(batch["action"])  # (B, T, Da)
 
         # handle different ways of passing observations
         features = self.encode(nobs, self.conditioning.training_obs_steps, generator)  # (B, To or T, Do)
-        if noise_draws > 1:
-            features = features.repeat_interleave(noise_draws, dim=0)  # (B*draws, To or T, Do)
-            nactions = nactions.repeat_interleave(noise_draws, dim=0)  # (B*draws, T, Da)
-        B = nactions.shape[0]
-        conditions = self.conditioning.for_training(features, nactions, generator)
-        trajectory = conditions.trajectory  # (B, T, D)
+        features, nactions, is_pad = (
+            None
+            if value is None
+            else value.repeat_interleave(noise_draws, dim=0)  # B is B*draws from here on
+            for value in (features, nactions, self._padding(batch))
+        )
+        given = self.conditioning.for_training(features, nactions, generator)
+        trajectory = given.trajectory  # (B, T, D)
 
-        # the forward diffusion process: noise of a random magnitude for each trajectory
-        if noise is None:
-            noise = torch.randn(trajectory.shape, device=trajectory.device, generator=generator)
-        if timesteps is None:
-            K = self.noise_scheduler.config.num_train_timesteps
-            timesteps = torch.randint(0, K, (B,), device=trajectory.device, generator=generator)  # (B,)
-        # By its own formula: DPM-Solver's `add_noise` depends on the steps it was last asked to sample in.
-        schedule = NoiseSchedule.from_scheduler(self.noise_scheduler)
-        noisy_trajectory = add_noise(schedule, trajectory, noise, timesteps)  # (B, T, D)
+        # the forward process: noise of a random magnitude for each trajectory
+        if noise is None or timesteps is None:
+            drawn = self.process.draw(tuple(trajectory.shape), generator, trajectory.device)
+            noise = drawn[0] if noise is None else noise  # (B, T, D)
+            timesteps = drawn[1] if timesteps is None else timesteps  # (B,)
+        noisy_trajectory = self.process.add_noise(trajectory, noise, timesteps)  # (B, T, D)
 
         # what is given is given without noise, and there is nothing to learn about it
-        loss_mask = None
-        if conditions.condition_mask is not None:
-            noisy_trajectory = clamp_conditioned(
-                noisy_trajectory, conditions.condition_data, conditions.condition_mask
-            )
-            loss_mask = ~conditions.condition_mask  # (B, T, D)
+        noisy_trajectory = clamp_conditioned(noisy_trajectory, given.condition_data, given.condition_mask)
+        loss_mask = None if given.condition_mask is None else ~given.condition_mask  # (B, T, D)
 
-        prediction = self.denoiser(noisy_trajectory, timesteps, **conditions.denoiser_inputs)
-        prediction_type = self.noise_scheduler.config.prediction_type
-        target = training_target(schedule, trajectory, noise, timesteps, prediction_type)
-        is_pad = self._padding(batch)
-        if is_pad is not None and noise_draws > 1:
-            is_pad = is_pad.repeat_interleave(noise_draws, dim=0)  # (B*draws, T)
+        prediction = self.denoiser(noisy_trajectory, timesteps, **given.denoiser_inputs)
+        target = self.process.target(trajectory, noise, timesteps)
         return masked_mse(prediction, target, loss_mask, is_pad=is_pad, reduction=reduction)
+
+    def _look_at(self, batch: Mapping[str, Any]) -> None:
+        """Checks a batch, its values once: looking at them at every step would make a GPU wait."""
+        shapes = shapes_of(batch)
+        if shapes == self._shapes:
+            return
+        config = self.config
+        keys = get_task(config.task).observation(config.observation)
+        check_batch(batch, keys, config.horizon, config.action_dim, self.conditioning.training_obs_steps)
+        self._shapes = shapes
 
     def _padding(self, batch: Mapping[str, Any]) -> Tensor | None:
         if not self.config.exclude_padding:
             return None
         if "is_pad" not in batch:
             raise ConfigError("exclude_padding needs batch['is_pad'] (B, T), True where a window is padded")
-        is_pad = batch["is_pad"]
-        if self.config.pred_action_steps_only:
-            start = self.n_obs_steps - 1
-            is_pad = is_pad[:, start : start + self.n_action_steps]  # (B, Ta)
-        return is_pad
+        return batch["is_pad"][:, self.config.denoised]  # (B, T or Ta)
 
     # -------------------------------------------------------------------------------------- sampling
 
@@ -182,8 +244,8 @@ class DiffusionPolicy(nn.Module):
         condition_data: Tensor,
         condition_mask: Tensor | None = None,
         *,
-        generator: torch.Generator | list[torch.Generator] | None = None,
-        callback: Callable[[int, int, Tensor], None] | None = None,
+        generator: Generators = None,
+        callback: Callback | None = None,
         step_arguments: Mapping[str, Any] | None = None,
         **denoiser_inputs: Tensor,
     ) -> Tensor:
@@ -195,7 +257,7 @@ class DiffusionPolicy(nn.Module):
             generator: draws the noise; a list has one generator for each trajectory of the batch.
             callback: called as `callback(step_index, timestep, trajectory)` before each denoising step, and
                 at the end with timestep -1.
-            step_arguments: keyword arguments for the scheduler's `step`.
+            step_arguments: keyword arguments for each of the process's steps, such as DDIM's `eta`.
             **denoiser_inputs: what the denoiser takes beside the trajectory, such as `global_cond`.
 
         Returns:
@@ -203,18 +265,16 @@ class DiffusionPolicy(nn.Module):
         """
         prepare = getattr(self.denoiser, "prepare_sampling", None)  # see `denoisers.fast.accelerate_sampling`
         if prepare is not None:
-            denoise = prepare(self.noise_scheduler, **denoiser_inputs)
+            denoise = prepare(self.process, **denoiser_inputs)
         else:
 
             def denoise(trajectory: Tensor, timestep: Tensor) -> Tensor:
                 return self.denoiser(trajectory, timestep, **denoiser_inputs)
 
-        return sample(
+        return self.process.sample(
             denoise,
-            self.noise_scheduler,
             condition_data,
             condition_mask,
-            num_inference_steps=self.num_inference_steps,
             generator=generator,
             callback=callback,
             **(step_arguments or {}),
@@ -226,8 +286,8 @@ class DiffusionPolicy(nn.Module):
         obs: Mapping[str, Tensor],
         *,
         past_action: Tensor | None = None,
-        generator: torch.Generator | list[torch.Generator] | None = None,
-        callback: Callable[[int, int, Tensor], None] | None = None,
+        generator: Generators = None,
+        callback: Callback | None = None,
     ) -> dict[str, Tensor]:
         """The actions to execute now, from the last To observations.
 
@@ -246,7 +306,8 @@ class DiffusionPolicy(nn.Module):
         Raises:
             ConfigError: if the observation does not fit the policy; the message names what.
         """
-        check_observation(obs, self)
+        keys = get_task(self.config.task).observation(self.config.observation)
+        check_observation(obs, keys, self.n_obs_steps)
         was_training = self.training
         self.eval()
         try:
@@ -264,10 +325,10 @@ class DiffusionPolicy(nn.Module):
         finally:
             self.train(was_training)
 
-        Da, start = self.action_dim, self.conditioning.first_action_index()
+        Da = self.action_dim
         action_pred = self.normalizer["action"].unnormalize(nsample[..., :Da])  # (B, T, Da)
         result = {
-            "action": action_pred[:, start : start + self.n_action_steps],  # (B, Ta, Da)
+            "action": action_pred[:, self.config.executed_of_trajectory],  # (B, Ta, Da)
             "action_pred": action_pred,
         }
         if nsample.shape[-1] > Da:

@@ -2,21 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from ddpm_edu.errors import ConfigError
-from ddpm_edu.tasks import get_task
-
-if TYPE_CHECKING:
-    from ddpm_edu.policy import DiffusionPolicy
+from ddpm_edu.tasks import ObservationKey
 
 
-def check_batch(batch: Mapping[str, Any], policy: DiffusionPolicy) -> None:
-    """Refuse a training batch that does not fit the policy.
+def shapes_of(batch: Mapping[str, Any]) -> dict[str, Any]:
+    """Shape and type of every tensor: what can be compared without waiting for a device."""
+    return {
+        key: shapes_of(value) if isinstance(value, Mapping) else (tuple(value.shape), value.dtype)
+        for key, value in batch.items()
+    }
+
+
+def check_batch(
+    batch: Mapping[str, Any],
+    keys: Iterable[ObservationKey],
+    horizon: int,
+    action_dim: int,
+    obs_steps: int,
+) -> None:
+    """Refuse a training batch that does not fit a policy.
+
+    Args:
+        batch: what is checked.
+        keys: what the policy sees.
+        horizon: T.
+        action_dim: Da.
+        obs_steps: observation steps that it trains on, To or T. A batch has so many, or T.
 
     Raises:
         ConfigError: on a missing key, a wrong shape or dtype, no samples, or a value that is not finite.
@@ -25,29 +43,38 @@ def check_batch(batch: Mapping[str, Any], policy: DiffusionPolicy) -> None:
         if key not in batch:
             raise ConfigError(f"the batch has no {key!r}; it has {', '.join(map(repr, batch)) or 'no keys'}")
     action = batch["action"]
-    wanted = (policy.horizon, policy.action_dim)
-    if action.ndim != 3 or tuple(action.shape[1:]) != wanted:
+    if action.ndim != 3 or tuple(action.shape[1:]) != (horizon, action_dim):
         raise ConfigError(
-            f"batch['action'] has shape {tuple(action.shape)}; it must be (B, {wanted[0]}, {wanted[1]}): "
-            f"horizon T = {wanted[0]} and action_dim Da = {wanted[1]}"
+            f"batch['action'] has shape {tuple(action.shape)}; it must be (B, {horizon}, {action_dim}): "
+            f"horizon T = {horizon} and action_dim Da = {action_dim}"
         )
     _check_values("batch['action']", action, torch.float32)
-    _check_obs(batch["obs"], policy, policy.conditioning.training_obs_steps, "batch['obs']", action.shape[0])
+    _check_obs(batch["obs"], keys, obs_steps, "batch['obs']", action.shape[0], longest=horizon)
 
 
-def check_observation(obs: Mapping[str, Tensor], policy: DiffusionPolicy) -> None:
-    """Refuse an observation history that does not fit the policy.
+def check_observation(obs: Mapping[str, Tensor], keys: Iterable[ObservationKey], n_obs_steps: int) -> None:
+    """Refuse an observation history that does not fit a policy.
+
+    Args:
+        obs: what is checked.
+        keys: what the policy sees.
+        n_obs_steps: To. A longer history is refused: which of its steps is now would be a guess.
 
     Raises:
         ConfigError: on a missing key, a wrong shape or dtype, no samples, or a value that is not finite.
     """
-    _check_obs(obs, policy, policy.n_obs_steps, "obs", None)
+    _check_obs(obs, keys, n_obs_steps, "obs", None, longest=n_obs_steps)
 
 
 def _check_obs(
-    obs: Mapping[str, Tensor], policy: DiffusionPolicy, steps: int, name: str, batch_size: int | None
+    obs: Mapping[str, Tensor],
+    keys: Iterable[ObservationKey],
+    steps: int,
+    name: str,
+    batch_size: int | None,
+    longest: int,
 ) -> None:
-    for key in get_task(policy.config.task).observation(policy.config.observation):
+    for key in keys:
         if key.name not in obs:
             raise ConfigError(f"{name} has no {key.name!r}; it has {', '.join(map(repr, obs)) or 'no keys'}")
         value, where = obs[key.name], f"{name}[{key.name!r}]"
@@ -56,6 +83,11 @@ def _check_obs(
             raise ConfigError(f"{where} has shape {tuple(value.shape)}; it must be (B, {steps}{shape})")
         if value.shape[1] < steps:
             raise ConfigError(f"{where} has {value.shape[1]} observation steps; the policy needs {steps}")
+        if value.shape[1] not in (steps, longest):
+            raise ConfigError(
+                f"{where} has {value.shape[1]} observation steps; the policy sees {steps}, the last one "
+                f"being now: give it the last {steps}, {where}[:, -{steps}:]"
+            )
         batch_size = value.shape[0] if batch_size is None else batch_size
         if value.shape[0] != batch_size:
             raise ConfigError(

@@ -14,10 +14,10 @@ from pathlib import Path
 
 import torch
 
-from ddpm_edu.config import override
 from ddpm_edu.data.demonstrations import Demonstrations
 from ddpm_edu.data.windows import Windows
 from ddpm_edu.paths import DATA, shipped_demonstrations
+from ddpm_edu.settings import override
 from ddpm_edu.training.checkpoint import load_policy, read_checkpoint, write_policy
 
 

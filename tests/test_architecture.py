@@ -13,12 +13,12 @@ PACKAGE = Path(__file__).parents[1] / "ddpm_edu"
 # From the ground up; CONTRIBUTING.md draws the same picture. Rooms on one floor do not import each other.
 FLOORS = (
     {"errors"},
-    {"registry", "files", "third_party", "horizons", "text"},
-    {"tasks"},
-    {"config", "paths"},
-    {"presets", "diffusion", "denoisers", "data"},
-    {"observation", "conditioning"},
-    {"policy_inputs"},
+    {"registry", "files", "third_party", "text"},
+    {"settings"},
+    {"tasks", "horizons"},
+    {"paths", "diffusion", "denoisers", "data"},
+    {"config", "policy_inputs", "observation"},
+    {"presets", "conditioning"},
     {"policy"},
     {"factory"},
     {"training", "simulation"},

@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ddpm_edu.config import Config, PolicyConfig, TrainingConfig, from_dict, override, to_dict
+from ddpm_edu.config import Config, PolicyConfig, TrainingConfig
 from ddpm_edu.errors import ConfigError
 from ddpm_edu.presets import PRESETS, preset
+from ddpm_edu.settings import from_dict, override, to_dict
 
 
 @pytest.mark.parametrize("name", PRESETS)
@@ -21,7 +22,7 @@ def test_every_preset_survives_json(name, denoiser, observation):
         "square", denoiser, "inpainting" if denoiser == "transformer" else "local", observation, name
     )
     assert from_dict(Config, json.loads(json.dumps(to_dict(config)))) == config
-    assert (config.policy.task, config.policy.denoiser, config.policy.observation) == (
+    assert (config.policy.task, config.policy.denoiser.name, config.policy.observation) == (
         "square",
         denoiser,
         observation,
@@ -59,7 +60,10 @@ def test_a_horizon_is_accepted_exactly_when_it_can_work(horizon, n_obs_steps, n_
         (dict(horizon=4, n_action_steps=4), r"2 - 1 \+ 4 = 5 exceeds horizon 4"),
         (dict(horizon=10), "horizon 10 is not divisible by 4"),
         (dict(horizon=0), "horizon is 0"),
-        (dict(denoiser="transformer", conditioning="local"), "'local' needs the UNet"),
+        (
+            dict(denoiser="transformer", conditioning="local"),
+            "'local' does not go with the denoiser 'transformer'",
+        ),
         (dict(conditioning="inpainting", pred_action_steps_only=True), "needs conditioning 'global'"),
         (dict(pred_action_steps_only=True, n_action_steps=6), "n_action_steps 6 is not divisible by 4"),
         (dict(task="stack"), "task is 'stack'; the tasks are 'can', 'square'"),
@@ -85,7 +89,7 @@ def test_a_batch_that_cannot_be_split_is_refused():
 
 def test_override_finds_names_at_any_depth():
     config = override(Config(), scheduler="ddpm", steps=3, unet__kernel_size=3)
-    assert config.policy.noise.scheduler == "ddpm"
+    assert config.policy.process.scheduler == "ddpm"
     assert config.training.steps == 3
-    assert config.policy.unet.kernel_size == 3
-    assert override(config, **{"policy.unet.kernel_size": 5}).policy.unet.kernel_size == 5
+    assert config.policy.denoiser.kernel_size == 3
+    assert override(config, **{"policy.unet.kernel_size": 5}).policy.denoiser.kernel_size == 5

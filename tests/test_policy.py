@@ -7,9 +7,10 @@ import torch
 from diffusers import DDPMScheduler
 from random_data import make_batch, make_observation
 
-from ddpm_edu.config import Config, PolicyConfig, override
+from ddpm_edu.config import Config, PolicyConfig
 from ddpm_edu.errors import ConfigError
 from ddpm_edu.factory import build_policy, make_policy
+from ddpm_edu.settings import override
 from ddpm_edu.training.checkpoint import Checkpoint, load_policy, write_policy
 
 SMALL = {

@@ -27,6 +27,7 @@ OBS_FEATURES = {"low_dim": 23, "image": 137}
 def test_the_paper_preset_has_the_published_number_of_parameters(task, denoiser, observation, action):
     config = preset(task, denoiser, "global", observation, "paper", action=action).policy
     with torch.device("meta"):  # shapes without memory: the largest has a quarter of a billion
-        network = build_denoiser(config, make_conditioning(config, OBS_FEATURES[observation]))
+        spec = make_conditioning(config, OBS_FEATURES[observation]).denoiser_spec()
+        network = build_denoiser(config.denoiser, spec)
     count = sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad)
     assert count == PUBLISHED[denoiser, observation, action]

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ddpm_edu.commands.arguments import SettingsOptions, takes_settings
+from ddpm_edu.commands.arguments import Settings, takes_settings
 
 
 @takes_settings()
 def demo(
-    settings: SettingsOptions,
+    settings: Settings,
     run_dir: Path | None = None,
     episodes: int = 50,
     first_seed: int = 100_000,
@@ -28,8 +28,8 @@ def demo(
         workers: processes that simulate; by default one for each core.
         videos: episodes to film, successes and failures; 0 for no video.
     """
-    from ddpm_edu.config import at_least, to_dict
     from ddpm_edu.reporting.report import summarize, write_report
+    from ddpm_edu.settings import at_least, to_dict
     from ddpm_edu.simulation.rollout import rollout
     from ddpm_edu.training.checkpoint import load_policy
     from ddpm_edu.training.trainer import Trainer

@@ -28,7 +28,7 @@ def import_reference(
     entries = sum(value.numel() for value in imported.state.values())
     print(
         f"imported {file} ({imported.weights} weights, step {imported.step}) to {out}: {policy.task}, "
-        f"{policy.observation}, {policy.denoiser}, {policy.conditioning}, {policy.action} actions, "
+        f"{policy.observation}, {policy.denoiser.name}, {policy.conditioning}, {policy.action} actions, "
         f"{entries:,} numbers"
     )
     for note in imported.settings.notes:

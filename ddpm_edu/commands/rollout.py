@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import tyro
 
-from ddpm_edu.config import SchedulerName
 from ddpm_edu.errors import ConfigError
-
-if TYPE_CHECKING:
-    from ddpm_edu.policy import DiffusionPolicy
 
 
 def rollout(
@@ -21,7 +17,7 @@ def rollout(
     noise_seed: int = 0,
     workers: int | None = None,
     videos: int = 4,
-    scheduler: SchedulerName | None = None,
+    scheduler: str | None = None,
     inference_steps: int | None = None,
     n_action_steps: int | None = None,
     weights: Literal["ema", "trained"] = "ema",
@@ -48,8 +44,8 @@ def rollout(
     """
     import torch
 
-    from ddpm_edu.config import at_least, override
     from ddpm_edu.reporting.report import summarize, write_report
+    from ddpm_edu.settings import at_least
     from ddpm_edu.simulation.rollout import rollout as play
     from ddpm_edu.training.checkpoint import BEST, find_checkpoint, load_policy, read_checkpoint
 
@@ -61,14 +57,12 @@ def rollout(
     path = find_checkpoint(checkpoint)
     policy = load_policy(path, weights=weights, device=device)
     read = read_checkpoint(path, training=False)  # now: a run that goes on deletes its older checkpoints
-    _sample_with(policy, scheduler, inference_steps)
-    if n_action_steps is not None:  # the whole horizon is predicted anyway
-        if policy.config.pred_action_steps_only:
-            raise ConfigError(
-                f"n_action_steps cannot be {n_action_steps}: this policy predicts its "
-                f"{policy.n_action_steps} actions only (pred_action_steps_only)"
-            )
-        policy.config = override(policy.config, n_action_steps=n_action_steps)
+    asked = {
+        policy.config.process.sampler_setting: scheduler,
+        "num_inference_steps": inference_steps,
+        "n_action_steps": n_action_steps,
+    }
+    policy = policy.with_settings(**{name: value for name, value in asked.items() if value is not None})
     run_dir = path.parent.parent if path.parent.name == "checkpoints" else path
     if out is None:
         # A checkpoint that stands alone may come with the repository: nothing is written there.
@@ -90,29 +84,3 @@ def rollout(
         videos=videos,
     )
     print(summarize(result, report))
-
-
-def _sample_with(
-    policy: DiffusionPolicy, scheduler: SchedulerName | None, inference_steps: int | None
-) -> None:
-    from ddpm_edu.config import override
-    from ddpm_edu.diffusion.schedule import make_noise_scheduler
-
-    if scheduler is None and inference_steps is None:
-        return
-    noise = policy.config.noise
-    scheduler = scheduler or noise.scheduler
-    if inference_steps is None:
-        inference_steps = noise.num_inference_steps
-    # The policy's configuration checks the numbers, and the report shows it.
-    policy.config = override(
-        policy.config, noise__scheduler=scheduler, noise__num_inference_steps=inference_steps
-    )
-    policy.num_inference_steps = inference_steps
-    policy.noise_scheduler = make_noise_scheduler(
-        scheduler,
-        num_train_timesteps=noise.num_train_timesteps,
-        beta_schedule=noise.beta_schedule,
-        prediction_type=noise.prediction_type,
-        clip_sample=noise.clip_sample,
-    )

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ddpm_edu.commands.arguments import Settings, SettingsOptions, takes_settings
+from ddpm_edu.commands.arguments import Settings, takes_settings
 from ddpm_edu.errors import ConfigError
 from ddpm_edu.training.stop import INTERRUPTED, TERMINATED
 
@@ -23,7 +23,7 @@ FIRST_ROLLOUT_SEED = 500_000
 
 @takes_settings()
 def train(
-    settings: SettingsOptions,
+    settings: Settings,
     run_dir: Path | None = None,
     max_minutes: float | None = None,
     seeds: tuple[int, ...] = (),
@@ -98,5 +98,5 @@ def _play(policy: DiffusionPolicy, episodes: int) -> float:
 def default_run_dir(settings: Settings) -> Path:
     """A folder whose name says what is trained."""
     policy = settings.policy
-    words = [policy.task, policy.observation, policy.denoiser, policy.conditioning, settings.preset]
+    words = [policy.task, policy.observation, policy.denoiser.name, policy.conditioning, settings.preset]
     return Path("runs") / "-".join([*words, f"seed{settings.training.seed}"])

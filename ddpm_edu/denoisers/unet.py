@@ -7,10 +7,13 @@ Chi et al. 2023, "Diffusion Policy", section III-A; the architecture goes back t
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
+from ddpm_edu.denoisers.base import DENOISERS, DenoiserConfig, DenoiserPreset, DenoiserSpec
 from ddpm_edu.denoisers.blocks import (
     ConditionalResidualBlock1D,
     Conv1dBlock,
@@ -21,9 +24,69 @@ from ddpm_edu.denoisers.blocks import (
     check_shape,
 )
 from ddpm_edu.errors import ConfigError
+from ddpm_edu.settings import number
 
 FINAL_GROUPS = 8
 """Groups of the last norm: the reference does not pass `n_groups` on to it."""
+
+
+@DENOISERS.register
+@dataclass(frozen=True)
+class UnetConfig(DenoiserConfig):
+    """Size of the convolutional denoiser (Chi et al. 2023, section III-A)."""
+
+    name: ClassVar[str] = "unet"
+    title: ClassVar[str] = "UNet"
+    conditionings: ClassVar[tuple[str, ...]] = ("global", "local", "inpainting")
+    where: ClassVar[str] = "unet."
+
+    down_dims: tuple[int, ...] = number((256, 512, 1024), least=1, most=8192)
+    """Channels of each level; every level but the last halves the trajectory's length."""
+    diffusion_step_embed_dim: int = number(256, least=4, most=8192)
+    """Features that tell the network which diffusion step it is at."""
+    kernel_size: int = number(5, least=1, most=99)
+    """Trajectory steps that one convolution sees; odd."""
+    n_groups: int = number(8, least=1)
+    """Groups of GroupNorm; divides every entry of `down_dims`."""
+    cond_predict_scale: bool = True
+    """FiLM predicts scale and bias (True) or a bias alone (False)."""
+    reference_compatible: bool = False
+    """Keep the reference's dead second local encoder, so that its checkpoints give the same outputs."""
+
+    @classmethod
+    def preset(cls, name: str, observation: str) -> DenoiserPreset:
+        if name == "laptop":
+            return DenoiserPreset(cls(down_dims=(64, 128, 256), diffusion_step_embed_dim=128))
+        if observation == "image":
+            sizes = cls(down_dims=(512, 1024, 2048), diffusion_step_embed_dim=128)
+        else:
+            sizes = cls()
+        return DenoiserPreset(sizes, training={"learning_rate": 1e-4})
+
+    def check(self, trajectory_steps: int, setting: str) -> None:
+        stride = 2 ** (len(self.down_dims) - 1)
+        if trajectory_steps % stride:
+            divisible = -(-trajectory_steps // stride) * stride
+            raise ConfigError(
+                f"{setting} {trajectory_steps} is not divisible by {stride} = 2^({len(self.down_dims)} - 1), "
+                f"the product of the strides; take a {setting} of {divisible}, or fewer levels in "
+                "unet.down_dims"
+            )
+
+    def build(self, spec: DenoiserSpec) -> ConditionalUnet1D:
+        return ConditionalUnet1D(
+            input_dim=spec.trajectory_dim,
+            local_cond_dim=spec.local_feature_dim or None,
+            global_cond_dim=spec.n_obs_steps * spec.feature_dim or None,
+            **vars(self),
+        )
+
+    def inputs(
+        self, features: Tensor | None = None, local_features: Tensor | None = None
+    ) -> dict[str, Tensor]:
+        if features is not None:
+            return {"global_cond": features.flatten(start_dim=1)}  # (B, To*Do)
+        return {} if local_features is None else {"local_cond": local_features}  # (B, T, Do)
 
 
 class UnetLevel(nn.Module):
@@ -73,12 +136,12 @@ class ConditionalUnet1D(nn.Module):
         input_dim: int,
         local_cond_dim: int | None = None,
         global_cond_dim: int | None = None,
-        diffusion_step_embed_dim: int = 256,
-        down_dims: Sequence[int] = (256, 512, 1024),
-        kernel_size: int = 3,
-        n_groups: int = 8,
-        cond_predict_scale: bool = False,
-        reference_compatible: bool = False,
+        diffusion_step_embed_dim: int = UnetConfig.diffusion_step_embed_dim,
+        down_dims: Sequence[int] = UnetConfig.down_dims,
+        kernel_size: int = UnetConfig.kernel_size,
+        n_groups: int = UnetConfig.n_groups,
+        cond_predict_scale: bool = UnetConfig.cond_predict_scale,
+        reference_compatible: bool = UnetConfig.reference_compatible,
     ) -> None:
         super().__init__()
         self.input_dim = input_dim

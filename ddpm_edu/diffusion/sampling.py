@@ -61,13 +61,11 @@ def sample(
             outside [1, K].
     """
     _check_sample_arguments(noise_scheduler, condition_data, condition_mask, num_inference_steps)
-    if condition_mask is not None and not bool(condition_mask.any()):
-        condition_mask = None  # nothing is given: no write at any step
     if "generator" in inspect.signature(noise_scheduler.step).parameters:  # not all schedulers draw noise
         step_kwargs["generator"] = generator
 
     noise_scheduler.set_timesteps(num_inference_steps, device=condition_data.device)
-    trajectory = _standard_normal(condition_data, generator)  # (B, T, D)
+    trajectory = standard_normal(condition_data, generator)  # (B, T, D)
     trajectory = trajectory * noise_scheduler.init_noise_sigma
 
     for step_index, timestep in enumerate(noise_scheduler.timesteps):
@@ -88,14 +86,14 @@ def sample(
     return trajectory
 
 
-def _standard_normal(like: Tensor, generator: torch.Generator | list[torch.Generator] | None) -> Tensor:
+def standard_normal(like: Tensor, generator: torch.Generator | list[torch.Generator] | None) -> Tensor:
     """Drawn on the generator's device, so that one seed gives one result on every device."""
     if isinstance(generator, list):
         if len(generator) != like.shape[0]:
             raise ConfigError(
                 f"there are {len(generator)} generators for a batch of {like.shape[0]} trajectories"
             )
-        return torch.stack([_standard_normal(row, own) for row, own in zip(like, generator, strict=True)])
+        return torch.stack([standard_normal(row, own) for row, own in zip(like, generator, strict=True)])
     device = generator.device if generator is not None else like.device
     return torch.randn(like.shape, dtype=like.dtype, device=device, generator=generator).to(like.device)
 
@@ -106,6 +104,15 @@ def _check_sample_arguments(
     K = noise_scheduler.config.num_train_timesteps
     if not 1 <= num_inference_steps <= K:
         raise ConfigError(f"num_inference_steps is {num_inference_steps}; it must lie between 1 and K = {K}")
+    check_condition_mask(condition_data, condition_mask)
+
+
+def check_condition_mask(condition_data: Tensor, condition_mask: Tensor | None) -> None:
+    """Refuses a mask that does not belong to the data.
+
+    Raises:
+        ConfigError: for a mask that is not bool, or not of the data's shape.
+    """
     if condition_mask is None:
         return
     if condition_mask.dtype != torch.bool:
@@ -189,7 +196,19 @@ def ddim_step(
     clean = _predicted_clean(schedule, prediction, timestep, noisy, prediction_type, clip_sample)
     epsilon = convert_prediction(schedule, prediction, noisy, timestep, prediction_type, "epsilon")
     _, alpha_bar_previous = _alpha_bars(schedule, timestep, previous_timestep)
-    return alpha_bar_previous**0.5 * clean + (1 - alpha_bar_previous) ** 0.5 * epsilon
+    return ddim_update(clean, epsilon, alpha_bar_previous)
+
+
+def ddim_update(clean: Tensor, epsilon: Tensor, alpha_bar: Any, sigma: Any = 0.0) -> Tensor:
+    """The mean of x_j, from what x_k says about the clean trajectory and the noise (DDIM, equation 12).
+
+    Args:
+        clean: (B, ...) predicted x_0.
+        epsilon: (B, ...) predicted noise.
+        alpha_bar: alpha_bar_j.
+        sigma: deviation of the fresh noise that will be added and takes the place of some of epsilon.
+    """
+    return alpha_bar**0.5 * clean + (1 - alpha_bar - sigma**2) ** 0.5 * epsilon
 
 
 def _predicted_clean(

@@ -15,7 +15,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ddpm_edu.diffusion.noise_schedulers import NOISE_SCHEDULERS
 from ddpm_edu.errors import ConfigError
+from ddpm_edu.settings import at_least, one_of
 
 # ------------------------------------------------------------------------------------------------
 # beta schedules
@@ -208,12 +210,8 @@ def make_noise_schedule(
 def _check_betas(
     num_train_timesteps: int, beta_schedule: str, beta_start: float | None, beta_end: float | None
 ) -> tuple[float, float]:
-    if num_train_timesteps < 1:
-        raise ConfigError(f"num_train_timesteps is {num_train_timesteps}; it must be at least 1")
-    if beta_schedule not in BETA_SCHEDULES:
-        raise ConfigError(
-            f"beta_schedule is {beta_schedule!r}; the schedules are {', '.join(map(repr, BETA_SCHEDULES))}"
-        )
+    at_least("num_train_timesteps", num_train_timesteps)
+    one_of("beta_schedule", beta_schedule, BETA_SCHEDULES)
     if beta_schedule == "squaredcos_cap_v2" and (beta_start is not None or beta_end is not None):
         # diffusers accepts and ignores them: a sweep over them would compare identical runs.
         raise ConfigError(
@@ -231,7 +229,6 @@ def _check_betas(
 # diffusers' schedulers
 # ------------------------------------------------------------------------------------------------
 
-NOISE_SCHEDULERS = ("ddpm", "ddim", "dpm_solver++")
 PREDICTION_TYPES = ("epsilon", "sample", "v_prediction")
 TIMESTEP_SPACINGS = ("leading", "linspace", "trailing")
 
@@ -244,13 +241,13 @@ def make_noise_scheduler(
     clip_sample: bool = True,
     beta_start: float | None = None,
     beta_end: float | None = None,
-    timestep_spacing: str | None = None,
+    timestep_spacing: str = "trailing",
 ) -> Any:
     """Builds a diffusers scheduler. All of them share the forward process, so swapping needs no retraining.
 
     Args:
-        name: "ddpm" (stochastic, all K steps), "ddim" (deterministic, few steps; Song et al. 2020) or
-            "dpm_solver++" (second order, fewer still; Lu et al. 2022).
+        name: "ddpm" (stochastic, all K steps), "ddim" (deterministic, few steps; Song et al. 2020),
+            "dpm_solver++" (second order, fewer still; Lu et al. 2022), or another of `NOISE_SCHEDULERS`.
         num_train_timesteps: K.
         beta_schedule: "linear", "scaled_linear" or "squaredcos_cap_v2".
         prediction_type: what the denoiser predicts: "epsilon", "sample" or "v_prediction".
@@ -265,47 +262,21 @@ def make_noise_scheduler(
             takes wrong jumps where the number of steps does not divide K (see `schedulers`).
 
     Returns:
-        A `DDPMScheduler`, `DDIMScheduler` or `DPMSolverMultistepScheduler` of diffusers.
+        A scheduler of diffusers, such as `DDPMScheduler`.
 
     Raises:
         ConfigError: for an unknown name, or a beta range that the schedule would ignore.
     """
     start, end = _check_betas(num_train_timesteps, beta_schedule, beta_start, beta_end)
-    for setting, value, allowed in (
-        ("noise scheduler", name, NOISE_SCHEDULERS),
-        ("prediction_type", prediction_type, PREDICTION_TYPES),
-        ("timestep_spacing", timestep_spacing or "trailing", TIMESTEP_SPACINGS),
-    ):
-        if value not in allowed:
-            raise ConfigError(f"{setting} is {value!r}; it must be one of {', '.join(map(repr, allowed))}")
-
-    # Here: diffusers takes seconds to import, and the mathematics above does not need it.
-    import diffusers
-
-    from ddpm_edu.diffusion import schedulers
-
-    settings = {
-        "num_train_timesteps": num_train_timesteps,
-        "beta_schedule": beta_schedule,
-        "beta_start": start,
-        "beta_end": end,
-        "prediction_type": prediction_type,
-        "timestep_spacing": timestep_spacing or "trailing",
-        "steps_offset": 0,
-    }
-    even = settings["timestep_spacing"] == "trailing"
-    if name == "ddpm":
-        kind = schedulers.EvenDDPMScheduler if even else diffusers.DDPMScheduler
-        return kind(**settings, clip_sample=clip_sample, variance_type="fixed_small")
-    if name == "ddim":
-        kind = schedulers.EvenDDIMScheduler if even else diffusers.DDIMScheduler
-        return kind(**settings, clip_sample=clip_sample, set_alpha_to_one=True)
-    kind = schedulers.EvenDPMSolverScheduler if even else diffusers.DPMSolverMultistepScheduler
-    return kind(
-        **settings,
-        algorithm_type="dpmsolver++",
-        solver_order=2,
-        # This scheduler knows dynamic thresholds only; with a maximum of 1 they are a clip to [-1, 1].
-        thresholding=clip_sample,
-        sample_max_value=1.0,
+    one_of("prediction_type", prediction_type, PREDICTION_TYPES)
+    one_of("timestep_spacing", timestep_spacing, TIMESTEP_SPACINGS)
+    return NOISE_SCHEDULERS.get(name).make(
+        clip_sample,
+        num_train_timesteps=num_train_timesteps,
+        beta_schedule=beta_schedule,
+        beta_start=start,
+        beta_end=end,
+        prediction_type=prediction_type,
+        timestep_spacing=timestep_spacing,
+        steps_offset=0,
     )

@@ -17,6 +17,7 @@ from diffusers.schedulers.scheduling_ddim import DDIMSchedulerOutput
 from diffusers.utils.torch_utils import randn_tensor
 from torch import Tensor
 
+from ddpm_edu.diffusion.sampling import ddim_update
 from ddpm_edu.errors import ConfigError
 
 
@@ -105,7 +106,7 @@ class EvenDDIMScheduler(DDIMScheduler):
 
         # 2. the same noise at the next level, of which eta exchanges a part for fresh noise
         sigma = eta * self._get_variance(int(timestep), previous) ** 0.5
-        result = alpha_bar_previous**0.5 * clean + (1 - alpha_bar_previous - sigma**2) ** 0.5 * epsilon
+        result = ddim_update(clean, epsilon, alpha_bar_previous, sigma)
         if eta > 0:
             if variance_noise is None:
                 variance_noise = randn_tensor(

@@ -10,9 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from ddpm_edu.config import PolicyConfig, from_dict
+from ddpm_edu.config import PolicyConfig
 from ddpm_edu.errors import CheckpointError, ConfigError
 from ddpm_edu.reference.plain import Section, plain_config
+from ddpm_edu.settings import from_dict
 from ddpm_edu.tasks import TASKS, get_task
 
 _UNET_SIZES = {

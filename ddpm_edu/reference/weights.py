@@ -15,6 +15,7 @@ from torch import Tensor
 from ddpm_edu.conditioning import make_conditioning
 from ddpm_edu.config import PolicyConfig
 from ddpm_edu.data.normalizer import Normalizer
+from ddpm_edu.denoisers import UnetConfig
 from ddpm_edu.denoisers.reference_names import transformer_state_from_reference, unet_state_from_reference
 from ddpm_edu.errors import CheckpointError, ConfigError
 from ddpm_edu.factory import build_denoiser
@@ -82,12 +83,12 @@ def _denoiser_state(
     conditioning = make_conditioning(config, encoder.obs_feature_dim)
     try:
         with torch.device("meta"):  # without numbers: only names and shapes are compared
-            denoiser = build_denoiser(config, conditioning)
+            denoiser = build_denoiser(config.denoiser, conditioning.denoiser_spec())
     except (ConfigError, RuntimeError, AssertionError) as error:
         reason = " ".join(str(error).split())[:200]
         raise CheckpointError(f"its denoiser cannot be built: {reason}") from None
     state = _in_our_order(state, config, _feature_permutation(encoder, order))
-    if config.denoiser == "unet":
+    if config.denoiser.name == "unet":
         return unet_state_from_reference(state, denoiser)
     if config.pred_action_steps_only and "pos_emb" in state:
         # The reference makes positions for all T steps and uses the first Ta.
@@ -96,13 +97,14 @@ def _denoiser_state(
 
 
 def _check_sizes(config: PolicyConfig) -> None:
-    unet, transformer = config.unet, config.transformer
-    for name, value, most in (
-        ("levels", len(unet.down_dims), _MOST_LEVELS),
-        ("layers", max(transformer.n_layer, transformer.n_cond_layers), _MOST_LAYERS),
-        ("steps", max(config.horizon, config.n_obs_steps), _MOST_STEPS),
-        ("features", max(*unet.down_dims, unet.diffusion_step_embed_dim, transformer.n_emb), _MOST_FEATURES),
-    ):
+    sizes = config.denoiser
+    if isinstance(sizes, UnetConfig):
+        depth = ("levels", len(sizes.down_dims), _MOST_LEVELS)
+        width = max(*sizes.down_dims, sizes.diffusion_step_embed_dim)
+    else:
+        depth, width = ("layers", max(sizes.n_layer, sizes.n_cond_layers), _MOST_LAYERS), sizes.n_emb
+    steps = max(config.horizon, config.n_obs_steps)
+    for name, value, most in (depth, ("steps", steps, _MOST_STEPS), ("features", width, _MOST_FEATURES)):
         if value > most:
             raise CheckpointError(f"its denoiser has {value} {name}; no real one has more than {most}")
 
@@ -132,13 +134,13 @@ def _in_our_order(state: State, config: PolicyConfig, permutation: Tensor) -> St
         return torch.cat(parts)
 
     if config.conditioning == "inpainting":
-        axes = {name: (axis, blocks(Da, 1)) for name, axis in _TRAJECTORY_AXES[config.denoiser].items()}
+        axes = {name: (axis, blocks(Da, 1)) for name, axis in _TRAJECTORY_AXES[config.denoiser.name].items()}
     elif config.conditioning == "local":
         axes = {name: (1, blocks(0, 1)) for name in _LOCAL}
-    elif config.denoiser == "transformer":
+    elif config.denoiser.name == "transformer":
         axes = {"cond_obs_emb.weight": (1, blocks(0, 1))}
     else:
-        film = blocks(config.unet.diffusion_step_embed_dim, config.n_obs_steps)
+        film = blocks(config.denoiser.diffusion_step_embed_dim, config.n_obs_steps)
         axes = {name: (1, film) for name in state if name.endswith(".cond_encoder.1.weight")}
     moved = dict(state)
     for name, (axis, index) in axes.items():

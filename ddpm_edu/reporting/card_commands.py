@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import asdict
 from pathlib import Path
 
-from ddpm_edu.config import Config, differences, to_dict
+from ddpm_edu.config import Config, PolicyConfig
 from ddpm_edu.presets import PRESETS, preset
+from ddpm_edu.settings import differences, to_dict
 from ddpm_edu.simulation.collect import collection_settings
 from ddpm_edu.simulation.episodes import Disturbance
 from ddpm_edu.simulation.render import rendering_settings
@@ -15,13 +16,17 @@ from ddpm_edu.simulation.render import rendering_settings
 def training_command(config: Config, run_dir: str) -> str:
     """The `ddpm-edu train` command that makes this configuration: a preset and what differs from it."""
     policy = config.policy
-    choice = {name: getattr(policy, name) for name in ("task", "denoiser", "conditioning", "observation")}
+    choice = {name: getattr(policy, name) for name in ("task", "conditioning", "observation")}
+    choice |= {"denoiser": policy.denoiser.name}
     defaults = {"task": "can", "denoiser": "unet", "conditioning": "global", "observation": "low_dim"}
     words = [f"--{key.replace('_', '-')} {value}" for key, value in choice.items() if value != defaults[key]]
-    other = {"unet": "transformer", "transformer": "unet"}[policy.denoiser]
+    process = policy.process.name
+    if process != PolicyConfig().process.name:
+        words.append(f"--process {process}")
     mine = to_dict(config)
-    del mine["policy"][other]  # the settings of a network that is not there make no difference
-    changed = {name: differences(to_dict(preset(**choice, name=name)), mine) for name in PRESETS}
+    changed = {
+        name: differences(to_dict(preset(**choice, name=name, process=process)), mine) for name in PRESETS
+    }
     nearest = min(PRESETS, key=lambda name: len(changed[name]))
     if nearest != PRESETS[0]:
         words.append(f"--preset {nearest}")

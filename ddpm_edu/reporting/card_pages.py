@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ddpm_edu.denoisers import DENOISERS
 from ddpm_edu.errors import ConfigError
 from ddpm_edu.files import write_atomically
 from ddpm_edu.tasks import TASKS
@@ -16,14 +17,14 @@ BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
 NOT_RUN = "not run"
 SHIPPED = "shipped"
 _SENSES = {"low_dim": "state", "image": "cameras"}
-_NETWORKS = {"unet": "UNet", "transformer": "transformer"}
 
 
 def card_page(card: Mapping[str, Any]) -> str:
     """A card as Markdown."""
     policy, training, last = card["policy"], card["training"], card["last"]
+    network = DENOISERS.get(policy["denoiser"]).title
     title = (
-        f"{TASKS[policy['task']].title}, {_SENSES[policy['observation']]}: {_NETWORKS[policy['denoiser']]} "
+        f"{TASKS[policy['task']].title}, {_SENSES[policy['observation']]}: {network} "
         f"with {policy['conditioning']} conditioning"
     )
     machine = last["machine"]
@@ -80,21 +81,22 @@ def tables(cards: Sequence[Mapping[str, Any]], link: str = "") -> str:
         link: what stands before the name of a card's page, such as "results/".
     """
     cards = sorted(cards, key=_order)
+    networks = {kind.name: kind.title for kind in sorted(DENOISERS.values(), key=lambda kind: kind.title)}
     lines = [
         "Success of the last checkpoint with its 95 % Wilson interval; no demonstration began where these "
         "episodes begin. Where several runs were made, a cell has the one that succeeded most often, which "
         "flatters it a little; the list below has all of them.",
         "",
-        "| task | sees | UNet | transformer |",
-        "|---|---|---|---|",
+        f"| task | sees | {' | '.join(networks.values())} |",
+        f"|---|---{'|---' * len(networks)}|",
     ]
     for task in TASKS.values():
         for observation, senses in _SENSES.items():
-            cells = [_cell(cards, link, task.name, observation, denoiser, "global") for denoiser in _NETWORKS]
+            cells = [_cell(cards, link, task.name, observation, denoiser, "global") for denoiser in networks]
             lines.append(f"| {task.title} | {senses} | {' | '.join(cells)} |")
     lines += ["", "| task, state | global conditioning | inpainting |", "|---|---|---|"]
     for task in TASKS.values():
-        for denoiser, network in _NETWORKS.items():
+        for denoiser, network in networks.items():
             cells = [
                 _cell(cards, link, task.name, "low_dim", denoiser, how) for how in ("global", "inpainting")
             ]
@@ -113,7 +115,7 @@ def _list_of_runs(cards: Sequence[Mapping[str, Any]], link: str) -> list[str]:
         words = [
             TASKS[policy["task"]].title,
             _SENSES[policy["observation"]],
-            _NETWORKS[policy["denoiser"]],
+            DENOISERS.get(policy["denoiser"]).title,
             policy["conditioning"],
             _demonstrations(card),
             f"{training['steps']:,}",
@@ -161,10 +163,10 @@ def write_between_markers(path: str | Path, content: str) -> bool:
 
 def _order(card: Mapping[str, Any]) -> tuple[Any, ...]:
     policy, training = card["policy"], card["training"]
-    names = (list(TASKS), list(_SENSES), list(_NETWORKS))
-    wanted = (policy["task"], policy["observation"], policy["denoiser"])
-    places = tuple(name.index(value) for name, value in zip(names, wanted, strict=True))
-    return (*places, policy["conditioning"], training["steps"], training["seed"], -_action_steps(card))
+    network = DENOISERS.get(policy["denoiser"]).title
+    places = (list(TASKS).index(policy["task"]), list(_SENSES).index(policy["observation"]))
+    places += (network, policy["conditioning"], training["steps"], training["seed"])
+    return (*places, -_action_steps(card))
 
 
 def _cell(cards: Sequence[Mapping[str, Any]], link: str, *wanted: str) -> str:

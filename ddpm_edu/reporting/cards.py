@@ -8,11 +8,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ddpm_edu.config import Config, differences, override, to_dict
+from ddpm_edu.config import Config, PolicyConfig
 from ddpm_edu.errors import CheckpointError, ConfigError, DatasetError
 from ddpm_edu.files import write_atomically
 from ddpm_edu.reporting.card_commands import demonstrations_command, training_command
 from ddpm_edu.reporting.card_pages import card_page
+from ddpm_edu.settings import differences, from_dict, override, to_dict
 from ddpm_edu.simulation.results import RolloutResult
 from ddpm_edu.training.checkpoint import BEST, find_checkpoint, read_checkpoint
 from ddpm_edu.training.log import read_log
@@ -128,7 +129,7 @@ def card_name(config: Config, n_action_steps: int | None = None) -> str:
     """What a card is called: task, senses, network, conditioning, steps, seed, and Ta if it was changed."""
     policy, training = config.policy, config.training
     steps = f"{training.steps / 1000:g}k" if training.steps >= 1000 else str(training.steps)
-    words = [policy.task, _SEES[policy.observation], policy.denoiser, policy.conditioning, steps]
+    words = [policy.task, _SEES[policy.observation], policy.denoiser.name, policy.conditioning, steps]
     if n_action_steps not in (None, policy.n_action_steps):
         return "-".join([*words, f"seed{training.seed}", f"ta{n_action_steps}"])
     return "-".join([*words, f"seed{training.seed}"])
@@ -163,7 +164,7 @@ def _played(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     try:
         report = json.loads(path.read_text(encoding="utf-8"))
         played, _, _ = report["config"]["policy"], report["checkpoint"], report["config"]["training"]
-        played["n_action_steps"], played["noise"]
+        played["n_action_steps"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DatasetError(f"{path} is missing or broken ({error!r}); run ddpm-edu rollout again") from None
     return report, played
@@ -185,11 +186,12 @@ def _evaluation(
         raise DatasetError(f"{path} and rollout.json are of two rollouts; run ddpm-edu rollout again")
     checkpoint = str(report["checkpoint"])
     # Another sampler or Ta needs no retraining: everything else must be the policy that this run trained.
-    mine = to_dict(config.policy)
-    for settings in (mine, trained := json.loads(json.dumps(played))):
+    process = config.policy.process
+    mine, trained = to_dict(config.policy), to_dict(from_dict(PolicyConfig, played))
+    for settings in (mine, trained):
         settings.pop("n_action_steps")
-        for key in ("scheduler", "num_inference_steps"):
-            settings["noise"].pop(key)
+        for key in process.of_sampling:
+            settings.get(process.group_name(), {}).pop(key, None)
     wrong = differences(trained, mine)
     if wrong or (report["config"]["training"] or {}).get("seed") != config.training.seed:
         what = (
@@ -203,6 +205,7 @@ def _evaluation(
     places = ((str(folder), f"{run_there}/{part}"), (str(run), run_there))
     command = " ".join(_moved(word, places) for word in report["command"].split(" "))
     low, high = result.interval
+    sampling = to_dict(from_dict(PolicyConfig, played).process)
     return {
         "step": step,
         "command": command,
@@ -215,8 +218,8 @@ def _evaluation(
         "noise_seed": result.noise_seed,
         "n_action_steps": played["n_action_steps"],
         "seconds_to_success": report["seconds_to_success"],
-        "scheduler": played["noise"]["scheduler"],
-        "num_inference_steps": played["noise"]["num_inference_steps"],
+        "scheduler": sampling[process.sampler_setting],
+        "num_inference_steps": sampling["num_inference_steps"],
         "seconds_per_call": round(result.seconds_per_call, 4),
         "seconds_per_chunk": round(result.seconds_per_chunk, 5),
         "batch_size": result.batch_size,

@@ -13,10 +13,11 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ddpm_edu.config import TrainingConfig, to_dict
+from ddpm_edu.config import TrainingConfig
 from ddpm_edu.errors import ConfigError, SimulatorError
 from ddpm_edu.files import write_atomically
 from ddpm_edu.reporting.report_page import render_page
+from ddpm_edu.settings import to_dict
 from ddpm_edu.simulation.replay import choose_episodes, record_episodes
 from ddpm_edu.simulation.results import RolloutResult
 from ddpm_edu.tasks import get_task

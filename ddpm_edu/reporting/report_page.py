@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from html import escape
 from typing import Any
 
+from ddpm_edu.denoisers import DENOISERS
 from ddpm_edu.tasks import get_task
 
 _STYLE = """
@@ -93,7 +94,7 @@ def render_page(numbers: Mapping[str, Any], pictures: Mapping[str, bytes], video
 
 
 def _words(policy: Mapping[str, Any]) -> str:
-    denoiser = {"unet": "UNet", "transformer": "transformer"}[policy["denoiser"]]
+    denoiser = DENOISERS.get(policy["denoiser"]).title
     sees = {"low_dim": "state", "image": "camera"}[policy["observation"]]
     return f"{denoiser} with {policy['conditioning']} conditioning, {sees} observations"
 

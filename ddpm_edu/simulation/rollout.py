@@ -23,9 +23,9 @@ import numpy as np
 import torch
 from tqdm.auto import tqdm
 
-from ddpm_edu.config import at_least
 from ddpm_edu.data.actions import delta_to_absolute
 from ddpm_edu.errors import SimulatorError
+from ddpm_edu.settings import at_least
 from ddpm_edu.simulation.results import Episode, RolloutResult
 from ddpm_edu.simulation.simulators import Simulators
 from ddpm_edu.simulation.slots import GO_ON, REST
@@ -153,18 +153,13 @@ class _Run:
         start = time.perf_counter()
         obs = {key: torch.from_numpy(value).to(device) for key, value in observations.items()}
         past = {}
-        if self._sees_past_actions:
+        if self.policy.config.needs_past_action:
             past["past_action"] = self._past_action(playing, observations).to(device)
         action = self.policy.predict_action(obs, generator=generators, **past)["action"]  # (rows, Ta, Da)
         action = action.cpu().numpy()  # waits for the device
         self.inference_seconds.append(time.perf_counter() - start)
         self.chunks += sum(episode is not None for episode in playing)
         return action
-
-    @property
-    def _sees_past_actions(self) -> bool:
-        config = self.policy.config
-        return config.conditioning == "inpainting" and config.inpainting.past_action_visible
 
     def _past_action(
         self, playing: list[_Playing | None], observations: dict[str, np.ndarray]

@@ -19,10 +19,11 @@ from typing import Any, Literal
 
 import torch
 
-from ddpm_edu.config import Config, from_dict, to_dict
+from ddpm_edu.config import Config
 from ddpm_edu.errors import CheckpointError
 from ddpm_edu.factory import build_policy
 from ddpm_edu.policy import DiffusionPolicy
+from ddpm_edu.settings import from_dict, to_dict
 from ddpm_edu.training.files import (
     join_tensors,
     read_json,

@@ -22,7 +22,7 @@ from accelerate.state import AcceleratorState
 from accelerate.utils import set_seed
 from tqdm.auto import tqdm
 
-from ddpm_edu.config import Config, differences, to_dict
+from ddpm_edu.config import Config
 from ddpm_edu.data.demonstrations import Demonstrations, read_split
 from ddpm_edu.data.windows import Windows
 from ddpm_edu.denoisers.fast import accelerate_training
@@ -30,6 +30,7 @@ from ddpm_edu.errors import CheckpointError, ConfigError, UserError
 from ddpm_edu.factory import build_policy
 from ddpm_edu.paths import shipped_demonstrations
 from ddpm_edu.policy import DiffusionPolicy
+from ddpm_edu.settings import differences, to_dict
 from ddpm_edu.training.checkpoint import (
     BEST,
     Checkpoint,
@@ -42,7 +43,7 @@ from ddpm_edu.training.checkpoint import (
 from ddpm_edu.training.log import RunLog, read_log
 from ddpm_edu.training.optimizer import make_ema, make_learning_rate, make_optimizer
 from ddpm_edu.training.stop import StopRequest
-from ddpm_edu.training.validation import Best, draw, to_device, validation_action_error, validation_loss
+from ddpm_edu.training.validation import Best, to_device, validation_action_error, validation_loss
 
 Play = Callable[[DiffusionPolicy, int], float]
 """Lets a policy act in so many episodes and returns the fraction that succeeded."""
@@ -141,17 +142,7 @@ class Trainer:
             train, valid = train.to_absolute(), valid.to_absolute()
         # Fitted on what is trained on, and nothing else.
         self.policy.normalizer.fit(train)
-        return self._windows(train), self._windows(valid)
-
-    def _windows(self, demonstrations: Demonstrations) -> Windows:
-        policy = self.policy
-        return Windows(
-            demonstrations,
-            policy.horizon,
-            policy.n_obs_steps,
-            policy.n_action_steps,
-            obs_steps=policy.conditioning.training_obs_steps,
-        )
+        return self.policy.windows(train), self.policy.windows(valid)
 
     def describe(self) -> str:
         """One line: what is trained, on how much, from which step to which."""
@@ -160,8 +151,8 @@ class Trainer:
             sum(p.numel() for p in self.policy.parameters() if p.requires_grad),
         )
         return (
-            f"{config.task} {config.observation}, {config.denoiser} with {config.conditioning} conditioning, "
-            f"{count:,} parameters; {len(self.windows):,} windows; steps {self.step} to "
+            f"{config.task} {config.observation}, {config.denoiser.name} with {config.conditioning} "
+            f"conditioning, {count:,} parameters; {len(self.windows):,} windows; steps {self.step} to "
             f"{self.config.training.steps} on {self.accelerator.device}; run: {self.run_dir}"
         )
 
@@ -219,9 +210,8 @@ class Trainer:
         training = self.config.training
         indices = next(self.batches)  # (B,)
         draws = training.noise_draws
-        noise, timesteps = draw(
-            self.policy, len(indices) * draws, self.generator
-        )  # (B*draws, T, D), (B*draws,)
+        shape = self.policy.trajectory_shape(len(indices) * draws)
+        noise, timesteps = self.policy.process.draw(shape, self.generator)  # (B*draws, T, D), (B*draws,)
         # Contiguous shares of one global batch: the mean of their means is the mean of the whole. With
         # exclude_padding only nearly: a share with more padding counts its other elements a little more.
         share = len(indices) // (self.accelerator.num_processes * training.gradient_accumulation_steps)

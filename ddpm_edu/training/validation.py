@@ -16,15 +16,6 @@ from ddpm_edu.data.windows import Windows
 from ddpm_edu.policy import DiffusionPolicy
 
 
-def draw(policy: DiffusionPolicy, B: int, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
-    """The noise (B, T, D) and diffusion steps (B,) of a whole batch, drawn on the CPU."""
-    config = policy.config
-    shape = (B, config.trajectory_steps, policy.conditioning.trajectory_dim)
-    noise = torch.randn(shape, generator=generator)  # (B, T, D)
-    K = policy.noise_scheduler.config.num_train_timesteps
-    return noise, torch.randint(0, K, (B,), generator=generator)
-
-
 def to_device(batch: Mapping[str, Any], device: torch.device) -> dict[str, Any]:
     """A batch of windows on a device."""
     return {
@@ -44,7 +35,7 @@ def validation_loss(
     policy.eval()
     total = 0.0
     for rows in indices.split(batch_size):
-        noise, timesteps = draw(policy, len(rows), generator)
+        noise, timesteps = policy.process.draw(policy.trajectory_shape(len(rows)), generator)
         loss = policy.compute_loss(
             to_device(windows.batch(rows), policy.device),
             noise=noise.to(policy.device),
@@ -66,16 +57,15 @@ def validation_action_error(
     """
     generator = torch.Generator().manual_seed(0)
     indices = torch.randperm(len(windows), generator=generator)[:max_windows]
-    config, To = policy.config, policy.n_obs_steps
-    sees_past = config.conditioning == "inpainting" and config.inpainting.past_action_visible
+    To = policy.n_obs_steps
     normalizer = policy.normalizer["action"]
     squares, count = 0.0, 0
     for rows in indices.split(batch_size):
         batch = to_device(windows.batch(rows), policy.device)
         obs = {key: value[:, :To] for key, value in batch["obs"].items()}  # {key: (B, To, ...)}
-        past = {"past_action": batch["action"][:, : To - 1]} if sees_past else {}
+        past = {"past_action": batch["action"][:, : To - 1]} if policy.config.needs_past_action else {}
         predicted = policy.predict_action(obs, generator=generator, **past)["action"]  # (B, Ta, Da)
-        wanted = batch["action"][:, To - 1 : To - 1 + policy.n_action_steps]  # (B, Ta, Da)
+        wanted = batch["action"][:, policy.config.executed]  # (B, Ta, Da)
         error = normalizer.normalize(predicted) - normalizer.normalize(wanted)  # (B, Ta, Da)
         squares, count = squares + float(error.square().sum()), count + error.numel()
     return (squares / count) ** 0.5

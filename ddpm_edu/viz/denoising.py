@@ -57,7 +57,7 @@ def watch_denoising(policy: DiffusionPolicy, obs: Mapping[str, torch.Tensor], se
         get_task(policy.config.task),
         tuple(timesteps),
         np.stack(trajectories),
-        policy.n_obs_steps if not policy.config.pred_action_steps_only else 1,
+        policy.config.executed_of_trajectory.start + 1,
         policy.n_action_steps,
     )
 

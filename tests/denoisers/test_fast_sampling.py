@@ -164,7 +164,7 @@ def test_follows_the_weights():
     prepared_output(unet, trajectory)
     changes = {
         "optimiser": lambda: torch.optim.AdamW(unet.parameters(), lr=0.1, fused=True).step(),
-        "load": lambda: unet.load_state_dict(small_unet(kernel_size=3).state_dict()),
+        "load": lambda: unet.load_state_dict(small_unet().state_dict()),
         "data": lambda: [parameter.data.mul_(0.9) for parameter in unet.parameters()],
         "average": lambda: torch._foreach_lerp_(
             [p.detach() for p in unet.parameters()], [torch.ones_like(p) for p in unet.parameters()], 0.1

@@ -70,7 +70,7 @@ def test_a_causal_checkpoint_needs_a_causal_transformer():
     assert state["mask"].dtype == torch.float32
     assert state["mask"][0].tolist() == [0, float("-inf"), float("-inf"), float("-inf")]
     with pytest.raises(CheckpointError, match="causal_mask"):
-        transformer_state_from_reference(state, TransformerForDiffusion(**TRANSFORMER))
+        transformer_state_from_reference(state, TransformerForDiffusion(**TRANSFORMER, causal_attn=False))
 
 
 def test_packed_projection_of_a_wrong_length():

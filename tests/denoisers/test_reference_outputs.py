@@ -63,7 +63,10 @@ UNET_CASES = {
     },
     "unet_kernel_one": {"input_dim": 30, "down_dims": [16, 32], "kernel_size": 1, "n_groups": 16},
 }
-SMALL = {"n_layer": 2, "n_head": 4, "n_emb": 32, "p_drop_emb": 0.0, "p_drop_attn": 0.0}
+# What the reference's classes take when nothing is said.
+REFERENCE_UNET = {"kernel_size": 3, "cond_predict_scale": False}
+UNET_CASES = {name: {**REFERENCE_UNET, **case} for name, case in UNET_CASES.items()}
+SMALL = {"n_layer": 2, "n_head": 4, "n_emb": 32, "p_drop_emb": 0.0, "p_drop_attn": 0.0, "causal_attn": False}
 TRANSFORMER_CASES = {
     "transformer_published_shape": {"causal_attn": True, "cond_dim": 9, "n_obs_steps": 2},
     "transformer_unmasked": {"cond_dim": 9, "n_obs_steps": 3},

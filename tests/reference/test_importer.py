@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 from reference_recordings import as_float, make_observation, spread
 
 from ddpm_edu.cli import main
-from ddpm_edu.config import InpaintingConfig, NoiseConfig, PolicyConfig, TransformerConfig, UnetConfig
+from ddpm_edu.config import InpaintingConfig, PolicyConfig
+from ddpm_edu.denoisers import TransformerConfig, UnetConfig
+from ddpm_edu.diffusion.processes import GaussianConfig
 from ddpm_edu.errors import CheckpointError
 from ddpm_edu.reference.archive import Archive
 from ddpm_edu.reference.importer import import_checkpoint, read_reference
@@ -75,22 +77,21 @@ def test_the_policy_does_what_the_reference_does(imported):
 
 TINY_UNET = UnetConfig(down_dims=(8, 16), diffusion_step_embed_dim=16, n_groups=4)
 TINY_TRANSFORMER = TransformerConfig(n_layer=2, n_head=2, n_emb=16)
-DDPM = NoiseConfig(scheduler="ddpm", num_inference_steps=100)
+DDPM = GaussianConfig(scheduler="ddpm", num_inference_steps=100)
 WANTED = {
     "unet_lowdim": (
-        PolicyConfig(task="can", horizon=8, n_action_steps=4, unet=TINY_UNET, noise=DDPM),
+        PolicyConfig(task="can", horizon=8, n_action_steps=4, denoiser=TINY_UNET, process=DDPM),
         LOW_DIM,
     ),
     "transformer_lowdim_inpainting_keys": (
         PolicyConfig(
-            denoiser="transformer",
             conditioning="inpainting",
             horizon=8,
             n_obs_steps=3,
             n_action_steps=4,
-            transformer=TINY_TRANSFORMER,
+            denoiser=TINY_TRANSFORMER,
             inpainting=InpaintingConfig(train_encoder=False),
-            noise=DDPM,
+            process=DDPM,
         ),
         OBJECT_LAST,
     ),
@@ -108,11 +109,11 @@ def test_the_configuration_says_what_the_references_said(imported):
         assert settings.observation_order == SORTED
     elif recording.name == "unet_lowdim_local_keys":
         assert policy.config.conditioning == "local"
-        assert policy.config.unet.reference_compatible
+        assert policy.config.denoiser.reference_compatible
     elif recording.name == "transformer_lowdim_steps_only":
         assert policy.config.pred_action_steps_only
-        assert policy.config.transformer.n_cond_layers == 2
-        assert not policy.config.transformer.causal_attn
+        assert policy.config.denoiser.n_cond_layers == 2
+        assert not policy.config.denoiser.causal_attn
 
 
 def reference_state(recording, weights="ema_model"):
@@ -137,7 +138,7 @@ def test_every_weight_arrives_bit_for_bit(imported):
         if name.startswith("normalizer.") or value.numel() == 0 or name.endswith("mask"):
             continue
         if name == "model.pos_emb":
-            value = value[:, : policy.config.trajectory_steps + (not policy.config.transformer.time_as_cond)]
+            value = value[:, : policy.config.trajectory_steps + (not policy.config.denoiser.time_as_cond)]
         # Of the encoder, a backbone's tensors stand there under two names.
         if value.data_ptr() not in seen:
             seen.add(value.data_ptr())
@@ -257,9 +258,9 @@ SCALE = "normalizer.params_dict.obs.scale"
         (setting("policy.noise_scheduler._target_", "x.PNDMScheduler"), "PNDMScheduler"),
         (setting("policy.noise_scheduler.thresholding", True), "thresholding = True has no counterpart"),
         (setting("policy.noise_scheduler.variance_type", "learned"), "variance_type is 'learned'"),
-        (setting("policy.model.down_dims", [8, 10**9]), "1000000000 features"),
-        (setting("policy.n_obs_steps", 10**9), "exceeds horizon"),
-        (setting("policy.model.kernel_size", 10**18 + 1), "cannot be built"),
+        (setting("policy.model.down_dims", [8, 10**9]), "down_dims is 1000000000"),
+        (setting("policy.n_obs_steps", 10**9), "n_obs_steps is 1000000000"),
+        (setting("policy.model.kernel_size", 10**18 + 1), "kernel_size is 1000000000000000001"),
         (setting("policy.model.n_groups", 3), "cannot be built: n_groups 3 does not divide 8"),
         (setting("policy.model.down_dims", [8] * 2000), "strides"),
         (setting("task.obs_keys", ["object"]), r"sees \['object'\]"),
@@ -283,5 +284,5 @@ def test_other_samplers_are_said(rewritten):
         cfg["policy"]["num_inference_steps"] = 8
 
     settings = read_reference(rewritten(change)).settings
-    assert settings.policy.noise == NoiseConfig(scheduler="ddim", num_inference_steps=8)
+    assert settings.policy.process == GaussianConfig(scheduler="ddim", num_inference_steps=8)
     assert "8 of 100 steps" in settings.notes[0]

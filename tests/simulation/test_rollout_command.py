@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from ddpm_edu.cli import main
-from ddpm_edu.config import override, to_dict
 from ddpm_edu.factory import build_policy
 from ddpm_edu.presets import preset
+from ddpm_edu.settings import override, to_dict
 from ddpm_edu.training.checkpoint import Checkpoint, write_policy
 
 
