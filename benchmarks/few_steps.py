@@ -21,7 +21,6 @@ from pathlib import Path
 import torch
 
 from ddpm_edu.denoisers.fast import accelerate_sampling
-from ddpm_edu.diffusion.schedule import make_noise_scheduler
 from ddpm_edu.files import write_atomically
 from ddpm_edu.paths import shipped_policy
 from ddpm_edu.policy import DiffusionPolicy
@@ -58,7 +57,7 @@ def main() -> int:
     arguments = parser.parse_args()
     torch.set_num_threads(1)
 
-    policy = load_policy(shipped_policy(arguments.policy)).eval()
+    shipped = load_policy(shipped_policy(arguments.policy)).eval()
     result = json.loads(RESULT.read_text()) if RESULT.is_file() else {}
     if (result.get("policy"), result.get("episodes")) != (arguments.policy, arguments.episodes):
         result = {
@@ -75,8 +74,7 @@ def main() -> int:
         name = f"ddim-{n}"
         if name in result["samplers"]:
             continue
-        policy.noise_scheduler = make_noise_scheduler("ddim", 100)
-        policy.num_inference_steps = n
+        policy = shipped.with_settings(scheduler="ddim", num_inference_steps=n)
         accelerate_sampling(policy, on=False)
         plain = decision_seconds(policy)
         accelerate_sampling(policy)
