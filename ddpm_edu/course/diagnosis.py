@@ -159,10 +159,10 @@ def _began(error: Exception) -> bool:
     frames = error.__traceback__
     while frames is not None and frames.tb_next is not None:
         frames = frames.tb_next
-    return frames is not None and Path(frames.tb_frame.f_code.co_filename).parent not in _CHECKERS
+    return frames is not None and _COURSE not in Path(frames.tb_frame.f_code.co_filename).parents
 
 
-_CHECKERS = (Path(__file__).parent, Path(__file__).parent / "checks")
+_COURSE = Path(__file__).parent
 
 
 def refuse_side_effects(exercise: str, function: Function, case: Arguments) -> None:

@@ -54,8 +54,20 @@ NOT_SOLVED = {
 }
 
 
-def test_notebooks_use_checks_that_are_there() -> None:
-    assert set(CHECKS) <= set(checks.__all__)
+def test_every_check_is_found_beside_its_notebook_and_used_there() -> None:
+    beside = {
+        (source.path.stem, exercise.check)
+        for source in read_course(course_notebooks())
+        for exercise in source.exercises
+    }
+    found = {(getattr(checks, name).__module__.split(".")[2][1:], name) for name in checks.names()}
+    assert beside == found
+    assert set(CHECKS) <= set(dir(checks))
+
+
+def test_an_unknown_check_is_told_the_known_ones() -> None:
+    with pytest.raises(AttributeError, match=r"no check 'forward_proces'; the checks are .*forward_process"):
+        _ = checks.forward_proces
 
 
 @pytest.mark.parametrize("name", CHECKS)

@@ -1,0 +1,1 @@
+"""Beside notebooks/00_start_here.ipynb: the checks of its exercises."""

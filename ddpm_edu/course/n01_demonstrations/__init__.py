@@ -1,0 +1,1 @@
+"""Beside notebooks/01_demonstrations.ipynb: the checks of its exercises, and what it alone draws."""

@@ -1,0 +1,1 @@
+"""Beside notebooks/14_rollouts.ipynb: the checks of its exercises."""
