@@ -37,6 +37,7 @@ COMMANDS: dict[str, Command] = {
     "collect": Command("ddpm_edu.commands.collect", "collect", "Let a scripted expert make demonstrations."),
     "data download": Command("ddpm_edu.commands.data", "download", "Fetch robomimic's own demonstrations."),
     "data render": Command("ddpm_edu.commands.data", "render", "Add both cameras' pictures to a file."),
+    "data split": Command("ddpm_edu.commands.data", "split", "Choose which demonstrations are held out."),
     "data inspect": Command("ddpm_edu.commands.data", "inspect", "Say what a file of demonstrations holds."),
     "course build": Command("ddpm_edu.commands.course", "build", "Make the student's notebooks."),
     "course site": Command("ddpm_edu.commands.course", "site", "Make the course's pages."),

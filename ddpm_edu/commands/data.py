@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import tyro
 
 from ddpm_edu.data.download import REVISION, Content, DemonstrationType
 from ddpm_edu.errors import DatasetError
+from ddpm_edu.text import for_terminal
 
 
 def inspect(path: tyro.conf.Positional[Path], contact_sheet: Path | None = None) -> None:
@@ -26,11 +28,15 @@ def inspect(path: tyro.conf.Positional[Path], contact_sheet: Path | None = None)
     from ddpm_edu.data.inspection import inspect as inspect_file
 
     summary = inspect_file(path)
-    print(summary)
+    print(for_terminal(str(summary)))
+    if not {"train", "valid"} <= summary.masks.keys():
+        missing = "no masks" if not summary.masks else "no masks train and valid"
+        command = shlex.join(["ddpm-edu", "data", "split", str(path)])
+        print(for_terminal(f"\n{missing}: choose what is held out with {command}"))
     found = differences(path)
     if found:
         print("\ncompared with the task's own demonstrations")
-        print("\n".join(f"  {difference}" for difference in found))
+        print(for_terminal("\n".join(f"  {difference}" for difference in found)))
     if contact_sheet is not None:
         from ddpm_edu.viz.contact_sheet import contact_sheet as draw
 
@@ -38,6 +44,32 @@ def inspect(path: tyro.conf.Positional[Path], contact_sheet: Path | None = None)
         print(f"\ncontact sheet   {contact_sheet}")
     if summary.problem is not None:
         raise DatasetError(summary.problem)
+
+
+def split(
+    path: tyro.conf.Positional[Path],
+    valid_fraction: float = 0.1,
+    seed: int = 0,
+    train_mask: str = "train",
+    valid_mask: str = "valid",
+    overwrite: bool = False,
+) -> None:
+    """Choose at random which demonstrations of a file are trained on, and which are held out.
+
+    Writes two masks into the file. A stop at any moment leaves the file as it was, or complete.
+
+    Args:
+        path: a robomimic HDF5 file.
+        valid_fraction: share that is held out, between 0 and 1; at least one demonstration.
+        seed: decides which.
+        train_mask: name of the mask that is trained on.
+        valid_mask: name of the other.
+        overwrite: replace masks of these names.
+    """
+    from ddpm_edu.data.split import split as split_file
+
+    train, valid = split_file(path, valid_fraction, seed, train_mask, valid_mask, overwrite)
+    print(for_terminal(f"{path}: mask/{train_mask} names {train}, mask/{valid_mask} {valid} demonstrations"))
 
 
 def download(

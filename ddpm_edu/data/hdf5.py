@@ -14,12 +14,13 @@ from typing import TypeVar
 import h5py
 import numpy as np
 
+from ddpm_edu.data.probe import check_readable
 from ddpm_edu.errors import DatasetError
 
 Member = TypeVar("Member", h5py.Group, h5py.Dataset)
 
 # What h5py raises where the bytes on the disk make no sense.
-READ_ERRORS = (OSError, RuntimeError, KeyError, ValueError, OverflowError)
+READ_ERRORS = (OSError, RuntimeError, KeyError, ValueError, OverflowError, RecursionError, MemoryError)
 
 
 @contextlib.contextmanager
@@ -38,6 +39,7 @@ def open_hdf5(path: Path, missing_hint: str) -> Iterator[h5py.File]:
         raise DatasetError(f"{path} does not exist; {missing_hint}")
     if not path.is_file():
         raise DatasetError(f"{path} is not a file; name the HDF5 file itself")
+    check_readable(path)
     try:
         file = h5py.File(path, "r")
     except PermissionError:
@@ -56,6 +58,9 @@ def open_hdf5(path: Path, missing_hint: str) -> Iterator[h5py.File]:
     with file:
         try:
             yield file
+        except (MemoryError, RecursionError, UnicodeError) as error:
+            reason = f"{type(error).__name__}: {first_line(error)}"
+            raise DatasetError(f"{path} cannot be read ({reason}); copy or download it again") from None
         except (*READ_ERRORS, TypeError) as error:
             # Damaged bytes can fail at any touch, such as asking for a dtype; ours keep their own words.
             if isinstance(error, DatasetError) or not _raised_by_h5py(error):

@@ -16,6 +16,7 @@ from ddpm_edu.data.validation import (
     check_actions,
     check_declared,
     check_environment,
+    check_held_out,
     check_layout,
     check_observations,
     data_group,
@@ -160,6 +161,8 @@ def inspect(path: str | Path) -> DatasetSummary:
             members = get_member(file["mask"], key, h5py.Dataset, "a mask is a list of names")
             masks[key] = int(np.prod(members.shape or 0))
             check.call(masked_names, file, key, names)
+        if {"train", "valid"} <= masks.keys():
+            check.call(check_held_out, file, "train", "valid")
     return DatasetSummary(
         path=path,
         size=path.stat().st_size,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,14 +16,13 @@ import numpy as np
 
 from ddpm_edu.data.environment import misfit, recorded_environment
 from ddpm_edu.data.hdf5 import READ_ERRORS, first_line, get_member, place
+from ddpm_edu.data.walker import ALWAYS_FINE, MOST_COMPRESSION
 from ddpm_edu.errors import DatasetError
 from ddpm_edu.tasks import ObservationKey, Task
 
 QUATERNION_TOLERANCE = 1e-3
 ACTION_TOLERANCE = 1e-6
-
-_ALWAYS_FINE = 2**26
-_MOST_COMPRESSION = 1100  # deflate's own limit is 1032
+MOST_REPEATS = 10
 
 _DEMONSTRATION = re.compile(r"demo_(\d+)")
 _NOT_ROBOMIMIC = "demonstrations are HDF5 files in robomimic's layout: data/demo_0/obs, data/demo_0/actions"
@@ -109,14 +109,16 @@ def masked_names(file: h5py.File, filter_key: str, names: Sequence[str]) -> list
     """
     known = filter_keys(file)
     if filter_key not in known:
-        there = (
-            f"it has {', '.join(known)}"
-            if known
-            else f"it has no masks; add them with: ddpm-edu data split {file.filename}"
-        )
+        there = f"it has {', '.join(known)}" if known else f"it has no masks: {_split(file)}"
         raise DatasetError(f"{file.filename} has no filter key {filter_key!r}; {there}")
     mask = get_member(file["mask"], filter_key, h5py.Dataset, _NOT_ROBOMIMIC)
     where = f"{file.filename}: {place(mask)}"
+    if (mask.size or 0) > MOST_REPEATS * len(names):  # not worth its memory
+        raise DatasetError(
+            f"{where} has {mask.size} names, and the file {len(names)} demonstrations; "
+            f"{_split(file, overwrite=True)}"
+        )
+    check_declared(mask)
     try:
         listed = [item.decode() if isinstance(item, bytes) else str(item) for item in mask[:]]
     except (*READ_ERRORS, TypeError) as error:
@@ -134,10 +136,13 @@ def masked_names(file: h5py.File, filter_key: str, names: Sequence[str]) -> list
         )
     if len(chosen) < len(listed):
         twice = Counter(listed).most_common(1)[0][0]
-        raise DatasetError(
-            f"{where} names {twice} twice; make it again with: ddpm-edu data split {file.filename}"
-        )
+        raise DatasetError(f"{where} names {twice} twice; {_split(file, overwrite=True)}")
     return sorted(chosen, key=_number)
+
+
+def _split(file: h5py.File, overwrite: bool = False) -> str:
+    words = ["ddpm-edu", "data", "split", file.filename, *["--overwrite"] * overwrite]
+    return f"choose anew with: {shlex.join(words)}"
 
 
 def check_held_out(file: h5py.File, train_mask: str, valid_mask: str) -> None:
@@ -151,7 +156,7 @@ def check_held_out(file: h5py.File, train_mask: str, valid_mask: str) -> None:
     both = sorted(set(train) & set(valid), key=_number)
     if both:
         halves = [f"{train_mask}_train", f"{train_mask}_valid"]
-        advice = f"split it anew with: ddpm-edu data split {file.filename}"
+        advice = _split(file, overwrite=True)
         if set(halves) <= set(filter_keys(file)):
             advice = f"choose --train-mask {halves[0]} --valid-mask {halves[1]}"
         raise DatasetError(
@@ -203,13 +208,27 @@ def check_layout(demonstration: h5py.Group, keys: Sequence[ObservationKey], acti
 
 
 def check_memory(path: Path, size: int) -> None:
-    """Refuses what cannot fit into this machine's memory, before anything is read."""
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    """Refuses what cannot fit into the memory that is free, before anything is read."""
+    memory = available_memory()
     if size > memory:
         raise DatasetError(
-            f"{path} needs {size / 2**30:.1f} GiB of memory and this machine has {memory / 2**30:.1f} GiB; "
+            f"{path} needs {size / 2**30:.1f} GiB of memory and {memory / 2**30:.1f} GiB are free; "
             "use fewer demonstrations (max_demonstrations), or low-dim observations"
         )
+
+
+def available_memory() -> int:
+    """Bytes that can still be had: what Linux says is free or can be freed, within the container's limit."""
+    sizes = []
+    try:
+        sizes.append(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+        found = re.search(r"MemAvailable:\s+(\d+) kB", Path("/proc/meminfo").read_text())
+        sizes += [1024 * int(found[1])] if found else []
+        limit, used = (Path(f"/sys/fs/cgroup/memory.{name}").read_text() for name in ("max", "current"))
+        sizes.append(int(limit) - int(used))
+    except (AttributeError, OSError, ValueError):  # not Linux, or no limit
+        pass
+    return max(0, min(sizes)) if sizes else 2**63
 
 
 def check_declared(dataset: h5py.Dataset) -> None:
@@ -222,11 +241,12 @@ def check_declared(dataset: h5py.Dataset) -> None:
             f"{dataset.file.filename}: {place(dataset)} cannot be read ({first_line(error)}); copy or "
             "download the file again"
         ) from None
-    if declared > _ALWAYS_FINE and declared > _MOST_COMPRESSION * stored:
+    if declared > ALWAYS_FINE and declared > MOST_COMPRESSION * stored:
         raise DatasetError(
             f"{dataset.file.filename}: {place(dataset)} declares {declared / 2**30:.2f} GiB, of which "
             f"{stored / 2**20:.1f} MiB are stored; the file was not written to its end: copy it again"
         )
+    check_memory(Path(dataset.file.filename), declared)
 
 
 def check_observations(where: str, values: np.ndarray, key: ObservationKey) -> None:

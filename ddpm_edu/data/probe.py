@@ -1,0 +1,123 @@
+"""Lets another process read an HDF5 file first: a few wrong bytes can make HDF5 loop for ever, or crash.
+
+The other process (`ddpm_edu.data.walker`) walks through the whole file under limits of time and memory. What
+came through is remembered: in this process, and where the walk took long in the user's cache folder as well,
+by the file's place, size and times. So shipped files, and one's own, are walked through once.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import h5py
+
+from ddpm_edu.errors import DatasetError
+
+_SLOW = 0.5
+"""Seconds; a quicker walk is not worth a place in the cache."""
+_known: set[str] = set()
+_lock = threading.Lock()
+_helper: tuple[int, subprocess.Popen[str]] | None = None
+
+
+def check_readable(path: Path) -> None:
+    """Refuses a file that cannot be read to its end in finite time and memory.
+
+    Other faults are left to who reads the file: this knows no names and no layout.
+
+    Raises:
+        DatasetError: if reading it loops, crashes, or takes far more memory than the file has bytes.
+    """
+    try:
+        key = _fingerprint(path)
+    except OSError:
+        return  # whoever opens it says why
+    with _lock:
+        if key in _known:
+            return
+        remembered = _cache() / key
+        if not remembered.exists():
+            start = time.monotonic()
+            answer = _ask(path)
+            if answer.get("problem"):
+                raise DatasetError(f"{path} is damaged: it {answer['problem']}; copy or download it again")
+            if not answer.get("clean"):
+                return
+            if time.monotonic() - start > _SLOW:
+                with contextlib.suppress(OSError):  # no home, or no room there: walked anew another time
+                    remembered.parent.mkdir(parents=True, exist_ok=True)
+                    remembered.touch()
+        _known.add(key)
+
+
+def _fingerprint(path: Path) -> str:
+    state = path.stat()
+    parts = (
+        os.path.realpath(path), state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns,
+        state.st_ctime_ns, h5py.version.hdf5_version,
+    )  # fmt: skip
+    return hashlib.sha256(repr(parts).encode()).hexdigest()
+
+
+def _cache() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()) / "ddpm_edu" / "hdf5"
+
+
+def _ask(path: Path) -> dict[str, object]:
+    """The helper's answer; an empty one where no helper can be started, as in a frozen program."""
+    global _helper
+    if _helper is None or _helper[0] != os.getpid() or _helper[1].poll() is not None:
+        _helper = _start()
+    if _helper is None:
+        return {}
+    process = _helper[1]
+    try:
+        process.stdin.write(json.dumps(os.path.abspath(path)) + "\n")
+        process.stdin.flush()
+        return json.loads(process.stdout.readline())
+    except (OSError, ValueError):
+        return {}
+    except BaseException:  # Ctrl-C: a late answer would be taken for the next file's
+        process.kill()
+        raise
+
+
+def _start() -> tuple[int, subprocess.Popen[str]] | None:
+    package = str(Path(__file__).parents[2])
+    paths = [package, *filter(None, [os.environ.get("PYTHONPATH")])]
+    # one thread: threads reserve memory, and a process with threads should not fork
+    threads = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    try:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "ddpm_edu.data.walker"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            start_new_session=True,  # Ctrl-C is for its parent
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(paths), **threads},
+        )
+    except OSError:
+        return None
+    if process.stdout.readline() != "ready\n":
+        _end(process)
+        return None
+    atexit.register(_end, process)
+    return os.getpid(), process
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    """Closing its input ends the helper."""
+    for stream in (process.stdin, process.stdout):
+        with contextlib.suppress(OSError):
+            stream.close()
+    process.wait()

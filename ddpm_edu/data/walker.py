@@ -1,0 +1,208 @@
+"""Walks through HDF5 files, in a process of its own whose end harms nobody; see `ddpm_edu.data.probe`.
+
+Started as `python -m ddpm_edu.data.walker`, it reads one path a line and answers each with a line of JSON.
+Each file is opened in a fork, which the kernel stops when it computes for seconds without getting on, or asks
+for much more memory than the file can explain.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+try:
+    import resource
+except ImportError:  # Windows
+    resource = None
+
+STUCK = 2
+"""Seconds of computing, on a file's next small piece, after which it counts as endless."""
+_SPARE = 2**30
+_BLOCK = 2**25
+ALWAYS_FINE = 2**26
+MOST_COMPRESSION = 1100  # deflate's own limit is 1032
+
+
+def walk(path: str) -> dict[str, object]:
+    """Touches everything in a file: links, attributes and values.
+
+    What cannot be read is passed over: whoever needs it meets the same error, and has words for it.
+
+    Returns:
+        `{"clean": whether all could be read, "problem": what is wrong with the file as a whole, or None}`.
+    """
+    _go_on(0)
+    clean, declared, size = True, 0, os.path.getsize(path)
+    try:
+        with h5py.File(path, "r") as file:
+            for member in _members(file):
+                if member is None:
+                    clean = False
+                    continue
+                try:
+                    for name in member.attrs:
+                        member.attrs[name]
+                        _go_on(0)
+                    if isinstance(member, h5py.Dataset):
+                        own = _declared(member)
+                        if _too_much(own, member.id.get_storage_size()):
+                            clean = False  # who needs it refuses it by its name
+                            continue
+                        declared += own
+                        if _too_much(declared, size):
+                            problem = f"declares {declared / 2**30:.2f} GiB and has {size / 2**20:.1f} MiB"
+                            return {"clean": False, "problem": problem}
+                        _read(member)
+                except MemoryError:
+                    raise
+                except Exception as error:
+                    _refuse_allocation(error)
+                    clean = False
+    except MemoryError:
+        return {"clean": False, "problem": "asks for more memory than its size explains"}
+    except Exception:
+        clean = False
+    return {"clean": clean, "problem": None}
+
+
+def _members(file: h5py.File) -> Iterator[h5py.Group | h5py.Dataset | None]:
+    """Everything that stands in a file itself, each once; None for what cannot be opened."""
+    seen, waiting = set(), [file["/"]]
+    while waiting:
+        member = waiting.pop()
+        yield member
+        if not isinstance(member, h5py.Group):
+            continue
+        try:
+            for name in member:
+                _go_on(0)
+                try:
+                    if not isinstance(member.get(name, getlink=True), h5py.HardLink):
+                        continue
+                    found = member[name]
+                    address = h5py.h5o.get_info(found.id).addr
+                except MemoryError:
+                    raise
+                except Exception as error:
+                    _refuse_allocation(error)
+                    yield None
+                    continue
+                if address not in seen and isinstance(found, (h5py.Group, h5py.Dataset)):
+                    seen.add(address)
+                    waiting.append(found)
+        except MemoryError:
+            raise
+        except Exception as error:
+            _refuse_allocation(error)
+            yield None
+
+
+def _too_much(declared: int, stored: int) -> bool:
+    return declared > max(ALWAYS_FINE, MOST_COMPRESSION * stored)
+
+
+def _declared(dataset: h5py.Dataset) -> int:
+    """Bytes of a dataset that stands in the file itself."""
+    outside = dataset.shape is None or dataset.is_virtual or dataset.external
+    return 0 if outside else dataset.size * dataset.dtype.itemsize
+
+
+def _read(dataset: h5py.Dataset) -> None:
+    if not _declared(dataset):
+        return
+    if not dataset.shape:
+        dataset[()]
+        return
+    rows = dataset.shape[0]
+    row = _declared(dataset) // rows
+    chunk = dataset.chunks[0] if dataset.chunks else 1
+    step = max(1, _BLOCK // max(1, row) // chunk) * chunk  # whole chunks: none is unpacked twice
+    for start in range(0, rows, step):
+        _go_on(row * min(step, rows - start))
+        np.asarray(dataset[start : start + step])
+
+
+def _refuse_allocation(error: Exception) -> None:
+    """HDF5 says in its own way that memory was not to be had."""
+    if "alloc" in str(error):
+        raise MemoryError
+
+
+_before = 0
+
+
+def _go_on(size: int) -> None:
+    """Grants the next piece, of so many bytes, its time and memory."""
+    global _before
+    if resource is None:
+        return
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    now = math.ceil(used.ru_utime + used.ru_stime) + STUCK + size // 2**24
+    memory = _SPARE + 2 * size
+    if (now, memory) != _before:
+        _before = (now, memory)
+        with contextlib.suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_CPU, (now, resource.getrlimit(resource.RLIMIT_CPU)[1]))
+        with contextlib.suppress(ValueError, OSError):  # macOS knows no such limit
+            resource.setrlimit(
+                resource.RLIMIT_AS, (_START + memory, resource.getrlimit(resource.RLIMIT_AS)[1])
+            )
+
+
+def _address_space() -> int:
+    try:
+        pages = int(Path("/proc/self/statm").read_text().split()[0])
+    except (OSError, ValueError):
+        return 2**40
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def _in_fork(path: str) -> dict[str, object]:
+    """Walks in a fork of this process; it says how the fork ended if it did not end well."""
+    if not hasattr(os, "fork"):
+        return walk(path)
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            with os.fdopen(writing, "w") as answer:
+                json.dump(walk(path), answer)
+        finally:
+            os._exit(0)
+    os.close(writing)
+    with os.fdopen(reading) as answer:
+        text = answer.read()
+    status = os.waitpid(child, 0)[1]
+    if text:
+        return json.loads(text)
+    if not os.WIFSIGNALED(status):
+        return {"clean": False, "problem": "cannot be read"}
+    kind = os.WTERMSIG(status)
+    if kind == signal.SIGXCPU:
+        return {"clean": False, "problem": "leads in a circle: reading it does not end"}
+    return {"clean": False, "problem": f"makes its reader crash ({signal.Signals(kind).name})"}
+
+
+_START = _address_space()
+
+
+def main() -> None:
+    """Answers paths, given as lines of JSON, until there are no more."""
+    if resource is not None:
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    print("ready", flush=True)
+    for line in sys.stdin:
+        print(json.dumps(_in_fork(json.loads(line))), flush=True)
+
+
+if __name__ == "__main__":
+    main()
