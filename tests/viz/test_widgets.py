@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from ddpm_edu.data.demonstrations import Demonstrations
 from ddpm_edu.errors import ConfigError
+from ddpm_edu.paths import shipped_demonstrations
 from ddpm_edu.viz.style import LINES
 from ddpm_edu.viz.widgets import film_strip, render_frames, scrubber
 
@@ -24,8 +26,8 @@ def frames():
     return render_frames(draw_bar, [2, 5, 9], size=(2, 1), dpi=50)
 
 
-def pixels(png):
-    return np.asarray(Image.open(io.BytesIO(png)).convert("RGB"))
+def pixels(picture):
+    return np.asarray(Image.open(io.BytesIO(picture)).convert("RGB"))
 
 
 def test_one_frame_for_each_value_all_of_one_size(frames):
@@ -95,6 +97,41 @@ def test_strip_shows_the_chosen_frames_in_order(frames):
     np.testing.assert_array_equal(strip[:, :100], pixels(frames[2]))
     np.testing.assert_array_equal(strip[:, 100:], pixels(frames[0]))
     assert pixels(film_strip(frames, [0, 1, 2], columns=2).data).shape == (100, 200, 3)
+
+
+def red_pixels(picture):
+    red, green, blue = np.moveaxis(picture.astype(int), -1, 0)
+    return int((red - np.maximum(green, blue) > 60).sum())
+
+
+def test_the_can_of_a_camera_picture_stays_red():
+    camera = Demonstrations.read(shipped_demonstrations("can", "image"), "can", "image", max_demonstrations=1)
+    photograph = np.moveaxis(camera.obs["agentview_image"][0], 0, -1)  # (H, W, 3)
+
+    def draw(figure, line):
+        axes = figure.add_axes((0, 0, 1, 1))
+        axes.imshow(photograph)
+        if line:
+            axes.plot([5, 78], [4, 4], color=line.color, linewidth=2)
+        axes.set_axis_off()
+
+    frames = render_frames(draw, [None, LINES[1]], size=(2.52, 2.52), colors=None)
+    true = red_pixels(np.kron(photograph, np.ones((3, 3, 1))))
+    assert true > 50
+    assert red_pixels(pixels(frames[0])) > 0.8 * true
+    assert len(frames[0]) < len(render_frames(draw, [None], size=(2.52, 2.52), colors=64)[0])
+    color = 255 * np.array(matplotlib.colors.to_rgb(LINES[1].color))
+    assert (np.abs(pixels(frames[1]) - color).max(axis=-1) < 25).sum() > 150  # the thin line is not gray
+    strip = film_strip(frames, [0, 1])
+    assert strip.format == "jpeg"
+    assert red_pixels(pixels(strip.data)[:, :252]) > 0.8 * true
+
+
+def test_browsers_are_told_what_the_frames_are(frames):
+    png = io.BytesIO()
+    Image.open(io.BytesIO(frames[0])).save(png, format="png")
+    widget = scrubber([*frames, png.getvalue()])
+    assert [picture.format for picture in widget.stack.children] == ["webp"] * 3 + ["png"]
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike
 
 from ddpm_edu.errors import ConfigError
 from ddpm_edu.viz.style import GRAY, INK, LINES, PALE, headline, house_style, new_figure
+from ddpm_edu.viz.widgets import picture_widget
 
 ROWS = ("x", "y", "obstacle")
 RADIUS = 0.17
@@ -205,7 +206,7 @@ def mask_scrubber(frames: Mapping[str, Sequence[bytes]], start: str, interval_ms
     layout = ipywidgets.Layout(width="720px", max_width="100%")
     stacks = [
         ipywidgets.Stack(
-            [ipywidgets.Image(value=picture, format="png", layout=layout) for picture in pictures],
+            [picture_widget(picture, layout) for picture in pictures],
             selected_index=last,
         )
         for pictures in frames.values()
