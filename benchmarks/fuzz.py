@@ -31,6 +31,7 @@ import numpy as np
 
 from ddpm_edu import cli
 from ddpm_edu.data import probe
+from ddpm_edu.data.object_layout import seen_from_hand
 from ddpm_edu.tasks import get_task
 
 MEMORY = 2 * 2**30
@@ -152,10 +153,12 @@ def hdf5_corpus(folder: Path) -> list[Path]:
                 group.attrs.update(num_samples=6, model_file="<mujoco/>")
                 group.create_dataset("actions", data=chance.uniform(-1, 1, (6, 7)), **options)
                 group.create_dataset("states", data=chance.normal(size=(6, 71)), **options)
-                for key in get_task("can").low_dim:
-                    values = chance.normal(size=(6, *key.shape)).astype(np.float32)
-                    values /= np.linalg.norm(values, axis=-1, keepdims=True)
-                    group.create_dataset(f"obs/{key.name}", data=values, **options)
+                hand, quat = chance.normal(size=(6, 3)), np.tile([1.0, 0, 0, 0], (6, 1))
+                world = np.concatenate([chance.normal(size=(6, 3)), quat], axis=-1)
+                object = np.concatenate([world, seen_from_hand(world, hand, quat)], axis=-1)
+                values = (object, hand, quat, chance.uniform(0, 0.04, (6, 2)))
+                for key, value in zip(get_task("can").low_dim, values, strict=True):
+                    group.create_dataset(f"obs/{key.name}", data=value.astype(np.float32), **options)
         files.append(path)
     return files
 

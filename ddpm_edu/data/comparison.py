@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,8 +14,8 @@ import numpy as np
 
 from ddpm_edu.data.environment import RecordedEnvironment, misfit, recorded_environment
 from ddpm_edu.data.hdf5 import READ_ERRORS, get_member, open_hdf5
-from ddpm_edu.data.object_layout import object_order
-from ddpm_edu.data.validation import data_group, demonstration_names, env_args
+from ddpm_edu.data.object_layout import to_task
+from ddpm_edu.data.validation import check_declared, data_group, demonstration_names, env_args
 from ddpm_edu.errors import DatasetError
 from ddpm_edu.tasks import TASKS, Task
 
@@ -64,6 +65,8 @@ def differences(path: str | Path, task: Task | None = None) -> tuple[Difference,
             *READ_ERRORS, TypeError
         ):  # what is damaged is named by who reads it in earnest
             found.extend(_of_keys(first, task))
+        with contextlib.suppress(*READ_ERRORS, TypeError, DatasetError):
+            found.extend(_of_poses(data, names))
     return tuple(
         sorted(found, key=lambda difference: ("refused", "understood", "harmless").index(difference.kind))
     )
@@ -132,8 +135,6 @@ def _of_keys(demonstration: h5py.Group, task: Task) -> Iterator[Difference]:
     )
     if wide:
         yield Difference("understood", f"float64 where the task has float32: {', '.join(wide)}")
-    if not missing["low_dim"]:
-        yield from _of_object(obs)
     rewards = demonstration.get("rewards")
     if isinstance(rewards, h5py.Dataset) and (count := int(np.count_nonzero(rewards[:]))) > 1:
         yield Difference(
@@ -141,21 +142,28 @@ def _of_keys(demonstration: h5py.Group, task: Task) -> Iterator[Difference]:
         )
 
 
-def _of_object(obs: h5py.Group) -> Iterator[Difference]:
-    values = [obs[name][:] for name in ("object", "robot0_eef_pos", "robot0_eef_quat")]
-    if any(value.shape[1:] != shape for value, shape in zip(values, ((14,), (3,), (4,)), strict=True)):
-        return
-    order = object_order(*values)
-    if order == "hand first":
-        yield Difference(
-            "understood",
-            "object is in the order of robosuite 1.5, seen from the hand first and one step late: reordered, "
-            "the part seen from the hand computed anew",
-        )
-    elif order == "unknown":
-        yield Difference(
-            "harmless", "object is in no known order: a policy of it may not act in the simulator"
-        )
+def _of_poses(data: h5py.Group, names: list[str]) -> Iterator[Difference]:
+    """What is wrong with the order and the sign of hand and object, in every demonstration."""
+    repaired: Counter[str] = Counter()
+    for name in names:
+        obs = get_member(get_member(data, name, h5py.Group, ""), "obs", h5py.Group, "")
+        values = {}
+        for key, size in {"object": 14, "robot0_eef_pos": 3, "robot0_eef_quat": 4}.items():
+            if key != "object" or key in obs:
+                dataset = get_member(obs, key, h5py.Dataset, "")
+                if dataset.shape is None or dataset.shape[1:] != (size,) or dataset.dtype.kind != "f":
+                    return
+                check_declared(dataset)
+                values[key] = dataset[:]
+        if len({len(value) for value in values.values()}) != 1 or not len(values["robot0_eef_quat"]):
+            return
+        try:
+            repaired.update(to_task(f"{data.file.filename}: {name}", values)[1])
+        except DatasetError as error:
+            yield Difference("refused", str(error))
+            return
+    for repair, count in repaired.items():
+        yield Difference("understood", f"{count} of {len(names)} demonstrations: {repair}")
 
 
 def _length(data: h5py.Group, name: str) -> int | None:

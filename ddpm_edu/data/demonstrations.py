@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -11,7 +13,7 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from ddpm_edu.data.hdf5 import get_member, open_hdf5, place, read_into
-from ddpm_edu.data.object_layout import object_order, to_world_first
+from ddpm_edu.data.object_layout import HAND_FIRST, to_task
 from ddpm_edu.data.validation import (
     check_actions,
     check_environment,
@@ -65,8 +67,8 @@ class Demonstrations:
     ) -> Demonstrations:
         """Reads and checks a robomimic HDF5 file: our own, or robomimic's published ones.
 
-        The numbers of `object` come in the task's order, whichever the file has (see
-        `ddpm_edu.data.object_layout`).
+        The numbers of `object` and of `robot0_eef_quat` come in the task's order and sign, whichever the file
+        has (see `ddpm_edu.data.object_layout`); quaternions that had to be mended are said on stderr.
 
         Args:
             path: the file.
@@ -101,6 +103,7 @@ class Demonstrations:
             N = sum(lengths)
             sizes = {key.name: int(np.prod(key.shape)) * (1 if key.type == "rgb" else 4) for key in keys}
             check_memory(path, N * (sum(sizes.values()) + 4 * task.action_dim))
+            repaired: Counter[str] = Counter()
             action = np.empty((N, task.action_dim), np.float32)  # (N, Da)
             obs = {}
             for key in keys:
@@ -123,11 +126,15 @@ class Demonstrations:
                         read_into(group["obs"][key.name], obs[key.name][rows])
                         if key.type == "low_dim":
                             check_observations(f"{where}/obs/{key.name}", obs[key.name][rows], key)
-                    if "object" in obs:
-                        hand = obs["robot0_eef_pos"][rows], obs["robot0_eef_quat"][rows]
-                        if object_order(obs["object"][rows], *hand) == "hand first":
-                            obs["object"][rows] = to_world_first(obs["object"][rows], *hand)
+                    low_dim = {key.name: obs[key.name][rows] for key in keys if key.type == "low_dim"}
+                    changed, found = to_task(where, low_dim)
+                    for key_name, values in changed.items():
+                        obs[key_name][rows] = values
+                    repaired.update(found)
                     bar.update()
+        for repair, count in repaired.items():
+            if repair != HAND_FIRST:  # that is how robosuite 1.5 writes; the others are somebody's mistake
+                print(f"{path}: {count} demonstrations: {repair}", file=sys.stderr)
         for key in keys:
             if key.type == "rgb":
                 obs[key.name] = np.moveaxis(obs[key.name], -1, 1)  # (N, 3, H, W), a view

@@ -8,7 +8,7 @@ robomimic stores what `robosuite.make` was given. robosuite 1.4 wrote the arm's 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -30,6 +30,7 @@ class RecordedEnvironment:
         scale: what +1 means for the first six entries of an action, metres and radians.
         frame: the frame of the actions, "base" or "world".
         flat: whether the controller is written as before robosuite 1.5.
+        arm: all that the file says of the arm's controller.
     """
 
     name: str
@@ -41,6 +42,7 @@ class RecordedEnvironment:
     scale: tuple[float, ...] | None = None
     frame: str | None = None
     flat: bool = False
+    arm: Mapping[str, Any] = field(default_factory=dict)
 
 
 def recorded_environment(env_args: Mapping[str, Any]) -> RecordedEnvironment:
@@ -66,6 +68,7 @@ def recorded_environment(env_args: Mapping[str, Any]) -> RecordedEnvironment:
         scale=_scale(arm.get("output_max")),
         frame=_text(arm.get("input_ref_frame")),
         flat=flat,
+        arm=arm,
     )
 
 
@@ -84,7 +87,53 @@ def misfit(recorded: RecordedEnvironment, task: Task) -> str | None:
         )
     if recorded.scale is not None and not np.allclose(recorded.scale, task.action_scale[:6]):
         return f"has actions of scale {list(recorded.scale)}; the task's is {list(task.action_scale[:6])}"
+    for name, (wanted, scale) in _CONTROLLER.items():
+        found = recorded.arm.get(name)
+        if scale:
+            wanted = [sign * size for sign, size in zip(wanted, task.action_scale, strict=False)]
+        if found is not None and not _equal(found, wanted):
+            return (
+                f"was recorded with the controller's {name} = {_short(found)}, which gives actions another "
+                f"meaning; the task's is {_short(wanted)}"
+            )
+    if recorded.frame not in (None, "base", "world"):
+        return f"has actions in the frame {_short(recorded.frame)}; the task's stand in the robot's base"
     return None
+
+
+_CONTROLLER: dict[str, tuple[Any, bool]] = {
+    "output_min": ([-1] * 6, True),
+    "input_max": (1, False),
+    "input_min": (-1, False),
+    "kp": (150, False),
+    "damping": (1, False),
+    "damping_ratio": (1, False),
+    "impedance_mode": ("fixed", False),
+    "interpolation": (None, False),
+    "position_limits": (None, False),
+    "orientation_limits": (None, False),
+    "uncouple_pos_ori": (True, False),
+    "goal_update_mode": ("achieved", False),
+}
+"""What of a controller decides what an action does, as robosuite's default for these tasks has it; True where
+it is in the units of the action's scale."""
+
+
+def _equal(found: Any, wanted: Any) -> bool:
+    if wanted is None:
+        return found == "null"  # robosuite's own word for it, in some files
+    if isinstance(wanted, (str, bool)) or isinstance(found, (str, bool)):
+        return found == wanted
+    try:
+        found = np.asarray(found, float)  # one number, or one for each of six directions
+        return found.shape in ((), (6,)) and bool(np.allclose(found, np.asarray(wanted, float)))
+    except (TypeError, ValueError, OverflowError):
+        return False
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else text[:77] + "..."
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:

@@ -196,6 +196,8 @@ def check_layout(demonstration: h5py.Group, keys: Sequence[ObservationKey], acti
     for key in keys:
         images = key.type == "rgb"
         advice = "collect with --observation image" if images else "the task's observation needs it"
+        if key.name == "object" and "object" not in obs and "object-state" in obs:
+            advice = "its object-state is robosuite's name for it: rename it to object"
         dataset = get_member(obs, key.name, h5py.Dataset, advice)
         if images:
             channels, height, width = key.shape
@@ -279,8 +281,10 @@ def check_actions(where: str, values: np.ndarray) -> None:
     wrong = np.argwhere(np.abs(values) > 1 + ACTION_TOLERANCE)
     if len(wrong):
         step, entry = wrong[0]
+        value = values[step, entry]
+        text = f"{value:.6g}" if abs(value) > 1.0001 else f"{value:.9g}"  # 1.000002 is not "1"
         raise DatasetError(
-            f"{where}[{step}, {entry}] is {values[step, entry]:.6g}; delta actions must lie in [-1, 1]: clip "
+            f"{where}[{step}, {entry}] is {text}; delta actions must lie in [-1, 1]: clip "
             "them, which is what the controller does, or use a file of delta actions if these are absolute"
         )
 
@@ -291,7 +295,14 @@ def _check_dataset(dataset: h5py.Dataset, length: int, shape: tuple[int, ...], d
     if dataset.shape is not None:
         check_declared(dataset)
     if dataset.shape is None or dataset.shape[1:] != shape or len(dataset.shape) != len(wanted):
-        raise DatasetError(f"{where} has shape {dataset.shape}; it must be {wanted}: {why}")
+        raise DatasetError(
+            f"{where} has shape {dataset.shape}; it must be {wanted}: {_of_shape(dataset, shape)}"
+        )
+    if dataset.shape[0] == length + 1:
+        raise DatasetError(
+            f"{where} has {length + 1} steps, one more than the {length} actions: it has the state after "
+            "the last action; drop its last step"
+        )
     if dataset.shape[0] != length:
         raise DatasetError(
             f"{where} has {dataset.shape[0]} steps, but the demonstration's num_samples is {length}; "
@@ -300,6 +311,17 @@ def _check_dataset(dataset: h5py.Dataset, length: int, shape: tuple[int, ...], d
     found = dataset.dtype
     if found.kind != dtype[0] or (dtype == "u1" and found.itemsize != 1):
         raise DatasetError(f"{where} has dtype {found}; {why}: convert it")
+
+
+def _of_shape(dataset: h5py.Dataset, shape: tuple[int, ...]) -> str:
+    """What the axes after the first are, and which way out there is."""
+    if len(shape) == 3:
+        if dataset.shape is not None and dataset.shape[1:] == (shape[2], *shape[:2]):
+            return "images have their channels last: move the axis"
+        return f"images are {shape[0]} x {shape[1]} pixels, channels last: render or resize them"
+    if shape == (7,) and dataset.name.endswith("/actions"):
+        return "actions are delta actions of the OSC_POSE controller, 7 numbers a step: convert them"
+    return f"a row for each step, {shape[0]} numbers: write it so, or collect it again"
 
 
 def _check_finite(where: str, values: np.ndarray) -> None:

@@ -10,6 +10,7 @@ import h5py
 import numpy as np
 import pytest
 
+from ddpm_edu.data.object_layout import seen_from_hand
 from ddpm_edu.tasks import get_task
 
 WriteFile = Callable[..., Path]
@@ -53,9 +54,14 @@ def write_file(tmp_path: Path) -> WriteFile:
 
                 put("actions", generator.uniform(-1, 1, (length, spec.action_dim)))
                 put("states", generator.normal(size=(length, 71)))
-                put("obs/object", generator.normal(size=(length, 14)))
-                put("obs/robot0_eef_pos", generator.normal(size=(length, 3)))
-                put("obs/robot0_eef_quat", unit_quaternions(generator, length))
+                hand, world = generator.normal(size=(length, 3)), generator.normal(size=(length, 3))
+                pointing_down = np.array([1.0, 0, 0, 0]) + 0.02 * generator.normal(size=(length, 4))
+                pointing_down /= np.linalg.norm(pointing_down, axis=-1, keepdims=True)
+                world = np.concatenate([world, unit_quaternions(generator, length)], axis=-1)
+                seen = seen_from_hand(world, hand, pointing_down)
+                put("obs/object", np.concatenate([world, seen], axis=-1))
+                put("obs/robot0_eef_pos", hand)
+                put("obs/robot0_eef_quat", pointing_down)
                 put("obs/robot0_gripper_qpos", generator.uniform(0, 0.04, (length, 2)))
                 if images:
                     for camera in ("agentview_image", "robot0_eye_in_hand_image"):

@@ -218,6 +218,15 @@ BROKEN_LOW_DIM: dict[str, tuple[Break, str]] = {
     "NaN action": (put("actions", (2, 6), np.nan), r"demo_1/actions\[2, 6\] is nan; values must be finite"),
     "infinite observation": (put("obs/object", (4, 0), -np.inf), r"demo_1/obs/object\[4, 0\] is -inf"),
     "beyond float32": (put("obs/object", (4, 0), 1e300), r"demo_1/obs/object\[4, 0\] is inf"),
+    "one observation more": (
+        replace("obs/object", np.zeros((6, 14))),
+        "demo_1/obs/object has 6 steps, one more than the 5 actions: .*drop its last step",
+    ),
+    "robosuite's name": (
+        lambda file: file.move("data/demo_1/obs/object", "data/demo_1/obs/object-state"),
+        "demo_1/obs/object is missing; its object-state is robosuite's name for it: rename it to object",
+    ),
+    "action a little too large": (put("actions", (3, 0), 1.000002), r"actions\[3, 0\] is 1.00000203; delta"),
     "action too large": (
         put("actions", (3, 0), 1.25),
         r"demo_1/actions\[3, 0\] is 1.25; delta actions must lie in \[-1, 1\]",
@@ -276,7 +285,7 @@ BROKEN_IMAGES: dict[str, tuple[Break, str]] = {
     ),
     "channels first": (
         replace("obs/agentview_image", np.zeros((2, 3, 84, 84), np.uint8)),
-        r"has shape \(2, 3, 84, 84\); it must be \(2, 84, 84, 3\): images are uint8, channels last",
+        r"has shape \(2, 3, 84, 84\); it must be \(2, 84, 84, 3\): images have their channels last",
     ),
     "wide integers": (
         replace("obs/agentview_image", np.zeros((2, 84, 84, 3), np.uint16)),
