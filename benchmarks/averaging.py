@@ -22,9 +22,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ddpm_edu.cpu import accelerate_sampling
 from ddpm_edu.data.demonstrations import Demonstrations
 from ddpm_edu.data.windows import Windows
-from ddpm_edu.denoisers.fast import accelerate_sampling
 from ddpm_edu.files import write_atomically
 from ddpm_edu.paths import shipped_demonstrations, shipped_policy
 from ddpm_edu.policy import DiffusionPolicy

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import torch
 
-from ddpm_edu.denoisers.fast import accelerate_sampling
+from ddpm_edu.cpu import accelerate_sampling
 from ddpm_edu.files import write_atomically
 from ddpm_edu.paths import shipped_policy
 from ddpm_edu.policy import DiffusionPolicy

@@ -1,7 +1,7 @@
 """What the benchmarks compare with: the seed document's networks and loops, written down plainly.
 
 PyTorch's own modules in the arrangement of Chi et al. 2023 (modules bear the reference implementation's
-names, so that our weights load through `ddpm_edu.denoisers.reference_names`); AdamW and the moving average
+names, so that our weights load through `ddpm_edu.reference.denoiser_names`); AdamW and the moving average
 of the weights as a loop over parameters, as the reference has them.
 """
 
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from ddpm_edu.denoisers import ConditionalUnet1D, TransformerForDiffusion
 from ddpm_edu.denoisers.blocks import SinusoidalPosEmb, batch_timesteps
-from ddpm_edu.denoisers.reference_names import transformer_state_to_reference, unet_state_to_reference
+from ddpm_edu.reference.denoiser_names import transformer_state_to_reference, unet_state_to_reference
 
 
 class Block(nn.Module):

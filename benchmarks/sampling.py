@@ -18,7 +18,7 @@ from interleaved import header, measure, report
 from plain import plain_denoiser, plain_sample
 from torch import nn
 
-from ddpm_edu.denoisers.fast import accelerate_sampling
+from ddpm_edu.cpu import accelerate_sampling
 from ddpm_edu.factory import make_policy
 from ddpm_edu.policy import DiffusionPolicy
 

@@ -17,7 +17,7 @@ import torch
 from interleaved import header, measure, report
 from plain import plain_average, plain_denoiser, plain_loss
 
-from ddpm_edu.denoisers.fast import accelerate_training
+from ddpm_edu.cpu import accelerate_training
 from ddpm_edu.factory import build_policy
 from ddpm_edu.presets import preset as make_preset
 from ddpm_edu.training.optimizer import make_ema, make_optimizer

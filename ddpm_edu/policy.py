@@ -263,7 +263,7 @@ class DiffusionPolicy(nn.Module):
         Returns:
             The denoised trajectory (B, T, D), normalised.
         """
-        prepare = getattr(self.denoiser, "prepare_sampling", None)  # see `denoisers.fast.accelerate_sampling`
+        prepare = getattr(self.denoiser, "prepare_sampling", None)  # see `cpu.accelerate_sampling`
         if prepare is not None:
             denoise = prepare(self.process, **denoiser_inputs)
         else:

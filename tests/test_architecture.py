@@ -17,7 +17,7 @@ FLOORS = (
     {"settings"},
     {"tasks", "horizons"},
     {"paths", "diffusion", "denoisers", "data"},
-    {"config", "policy_inputs", "observation"},
+    {"config", "policy_inputs", "observation", "cpu"},
     {"presets", "conditioning"},
     {"policy"},
     {"factory"},

@@ -14,11 +14,11 @@ from ddpm_edu.errors import CheckpointError, ConfigError
 from ddpm_edu.observation import (
     LowDimEncoder,
     RobomimicImageEncoder,
-    encoder_state_from_reference,
     make_obs_encoder,
     robomimic_observation_keys,
 )
 from ddpm_edu.observation.crop import RandomCrop
+from ddpm_edu.reference.encoder_names import encoder_state_from_reference
 from ddpm_edu.tasks import CAN, SQUARE, ObservationKey
 from ddpm_edu.third_party import import_robomimic
 

@@ -8,7 +8,7 @@ episodes: a policy folds batch and time into it, because a frame is encoded on i
 from __future__ import annotations
 
 from ddpm_edu.observation.base import LowDimEncoder, ObservationEncoder
-from ddpm_edu.observation.image import CameraAttention, RobomimicImageEncoder, encoder_state_from_reference
+from ddpm_edu.observation.image import CameraAttention, RobomimicImageEncoder
 from ddpm_edu.observation.robomimic_build import robomimic_observation_keys
 from ddpm_edu.tasks import ObservationMode, Task, get_task
 
@@ -17,7 +17,6 @@ __all__ = [
     "LowDimEncoder",
     "ObservationEncoder",
     "RobomimicImageEncoder",
-    "encoder_state_from_reference",
     "make_obs_encoder",
     "robomimic_observation_keys",
 ]

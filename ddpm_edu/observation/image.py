@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from ddpm_edu.errors import CheckpointError, ConfigError
+from ddpm_edu.errors import ConfigError
 from ddpm_edu.observation.base import ObservationEncoder
 from ddpm_edu.observation.crop import RandomCrop
 from ddpm_edu.observation.robomimic_build import build_robomimic_encoder, replace_batch_norm
@@ -163,7 +163,7 @@ class RobomimicImageEncoder(ObservationEncoder):
     ) -> dict[str, Any]:
         """The state, each tensor under one name; see torch.nn.Module.state_dict."""
         state = super().state_dict(destination=destination, prefix=prefix, keep_vars=keep_vars)
-        for alias in [name for name in state if name.startswith(prefix) and _canonical(name) != name]:
+        for alias in [name for name in state if name.startswith(prefix) and canonical_name(name) != name]:
             del state[alias]
         return state
 
@@ -177,43 +177,7 @@ class RobomimicImageEncoder(ObservationEncoder):
         super()._load_from_state_dict(state_dict, prefix, *args)
 
 
-def encoder_state_from_reference(
-    state: Mapping[str, Tensor], prefix: str = "obs_encoder."
-) -> dict[str, Tensor]:
-    """The state of a `RobomimicImageEncoder` out of a published checkpoint of the reference.
-
-    The reference used robomimic 0.2 and its own crop; neither changes a name. Only the second name of each
-    tensor of a backbone or a pool goes.
-
-    Args:
-        state: the reference's policy state, or its encoder's with `prefix=""`.
-        prefix: what the encoder's names start with.
-
-    Returns:
-        The state for `load_state_dict(..., strict=True)`.
-
-    Raises:
-        CheckpointError: if nothing starts with the prefix, or two names of one tensor hold unequal values.
-    """
-    encoder = {name[len(prefix) :]: value for name, value in state.items() if name.startswith(prefix)}
-    if not any(name.startswith("obs_nets.") for name in encoder):
-        raise CheckpointError(
-            f"the checkpoint has no tensor named '{prefix}obs_nets....', so it holds no image encoder;"
-            f" found names such as {sorted(state)[:3]}"
-        )
-    ours: dict[str, Tensor] = {}
-    for name, value in encoder.items():
-        kept = _canonical(name)
-        if kept != name and kept in encoder and not torch.equal(encoder[kept], value):
-            raise CheckpointError(
-                f"the checkpoint holds {prefix + kept!r} and {prefix + name!r} with unequal values,"
-                " wanted one tensor under two names; save it again or take another checkpoint"
-            )
-        ours[kept] = encoder.get(kept, value)
-    return ours
-
-
-def _canonical(name: str) -> str:
+def canonical_name(name: str) -> str:
     """The one name that a tensor of a VisualCore is kept under."""
     head, found, tail = name.partition("obs_nets.")
     camera, dot, rest = tail.partition(".")

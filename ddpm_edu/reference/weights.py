@@ -1,6 +1,6 @@
 """The reference's weights in the shape of ours.
 
-Names change (`ddpm_edu.denoisers.reference_names`, `ddpm_edu.observation`), normalisers change their form,
+Names change (`denoiser_names`, `encoder_names`), normalisers change their form,
 and where the reference concatenates the observation's keys in another order than ours, the denoiser's weights
 are put in our order. Every tensor is accounted for.
 """
@@ -16,10 +16,11 @@ from ddpm_edu.conditioning import make_conditioning
 from ddpm_edu.config import PolicyConfig
 from ddpm_edu.data.normalizer import Normalizer
 from ddpm_edu.denoisers import UnetConfig
-from ddpm_edu.denoisers.reference_names import transformer_state_from_reference, unet_state_from_reference
 from ddpm_edu.errors import CheckpointError, ConfigError
 from ddpm_edu.factory import build_denoiser
-from ddpm_edu.observation import ObservationEncoder, encoder_state_from_reference, make_obs_encoder
+from ddpm_edu.observation import ObservationEncoder, make_obs_encoder
+from ddpm_edu.reference.denoiser_names import transformer_state_from_reference, unet_state_from_reference
+from ddpm_edu.reference.encoder_names import encoder_state_from_reference
 
 State = dict[str, Tensor]
 

@@ -23,9 +23,9 @@ from accelerate.utils import set_seed
 from tqdm.auto import tqdm
 
 from ddpm_edu.config import Config
+from ddpm_edu.cpu import accelerate_training
 from ddpm_edu.data.demonstrations import read_split
 from ddpm_edu.data.windows import Windows
-from ddpm_edu.denoisers.fast import accelerate_training
 from ddpm_edu.errors import CheckpointError, ConfigError, UserError
 from ddpm_edu.factory import build_policy
 from ddpm_edu.paths import shipped_demonstrations

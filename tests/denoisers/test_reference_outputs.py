@@ -19,7 +19,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from ddpm_edu.denoisers import ConditionalUnet1D, TransformerForDiffusion
-from ddpm_edu.denoisers.reference_names import (
+from ddpm_edu.reference.denoiser_names import (
     transformer_state_from_reference,
     transformer_state_to_reference,
     unet_state_from_reference,

@@ -11,10 +11,10 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+from ddpm_edu.cpu import accelerate_sampling, packed
+from ddpm_edu.cpu import sampling as fast_sampling
+from ddpm_edu.cpu import training as fast_training
 from ddpm_edu.denoisers import ConditionalUnet1D, TransformerForDiffusion
-from ddpm_edu.denoisers.fast import accelerate_sampling, packed
-from ddpm_edu.denoisers.fast import sampling as fast_sampling
-from ddpm_edu.denoisers.fast import training as fast_training
 from ddpm_edu.errors import ConfigError
 from ddpm_edu.factory import make_policy
 
@@ -99,7 +99,7 @@ def test_transformer(cond_dim, T, To, batch_size, **variant):
 
 def test_an_encoder_with_attention_in_parts(monkeypatch):
     """Large batches are encoded a few steps at a time."""
-    from ddpm_edu.denoisers.fast import transformer_sampling
+    from ddpm_edu.cpu import transformer_sampling
 
     monkeypatch.setattr(transformer_sampling, "MAX_TOKENS", 10)
     transformer = TransformerForDiffusion(

@@ -11,8 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ddpm_edu.cpu import time_major
 from ddpm_edu.denoisers.blocks import ConditionalResidualBlock1D, Conv1dBlock, batch_timesteps
-from ddpm_edu.denoisers.fast import time_major
 from ddpm_edu.denoisers.unet import ConditionalUnet1D
 
 

@@ -10,9 +10,9 @@ import torch.nn.functional as F
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from ddpm_edu.cpu import accelerate_training, time_major, unet_training
+from ddpm_edu.cpu import training as fast_training
 from ddpm_edu.denoisers import ConditionalUnet1D, TransformerForDiffusion
-from ddpm_edu.denoisers.fast import accelerate_training, time_major, unet_training
-from ddpm_edu.denoisers.fast import training as fast_training
 from ddpm_edu.errors import ConfigError
 
 needs_onednn = pytest.mark.skipif(not time_major.is_available(), reason="PyTorch without oneDNN")

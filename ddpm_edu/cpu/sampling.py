@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ddpm_edu.denoisers.fast import packed, transformer_sampling, unet_sampling
-from ddpm_edu.denoisers.fast.training import computes_plainly, say_once
+from ddpm_edu.cpu import packed, transformer_sampling, unet_sampling
+from ddpm_edu.cpu.training import computes_plainly, say_once
 from ddpm_edu.denoisers.transformer import TransformerForDiffusion
 from ddpm_edu.denoisers.unet import ConditionalUnet1D
 

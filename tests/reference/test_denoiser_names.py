@@ -4,13 +4,13 @@ import pytest
 import torch
 
 from ddpm_edu.denoisers import ConditionalUnet1D, TransformerForDiffusion
-from ddpm_edu.denoisers.reference_names import (
+from ddpm_edu.errors import CheckpointError
+from ddpm_edu.reference.denoiser_names import (
     transformer_state_from_reference,
     transformer_state_to_reference,
     unet_state_from_reference,
     unet_state_to_reference,
 )
-from ddpm_edu.errors import CheckpointError
 
 UNET = {"input_dim": 3, "down_dims": (8, 16), "local_cond_dim": 2, "diffusion_step_embed_dim": 8}
 TRANSFORMER = {"input_dim": 3, "output_dim": 3, "horizon": 4, "n_layer": 1, "n_head": 2, "n_emb": 8}

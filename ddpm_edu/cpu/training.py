@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ddpm_edu.denoisers.fast import time_major, unet_training
+from ddpm_edu.cpu import time_major, unet_training
 from ddpm_edu.denoisers.unet import ConditionalUnet1D
 
 logger = logging.getLogger(__name__)

@@ -20,8 +20,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ddpm_edu.cpu.packed import KeptWhileUnchanged, PackedLinear
 from ddpm_edu.denoisers.attention import Attention, ConditionPerceptron, DecoderLayer, EncoderLayer
-from ddpm_edu.denoisers.fast.packed import KeptWhileUnchanged, PackedLinear
 from ddpm_edu.denoisers.transformer import TransformerForDiffusion
 
 ROWS = 16
