@@ -48,6 +48,13 @@ def test_overfits_one_batch(way, prediction_type):
     assert overfit(policy, steps=600, learning_rate=1e-2) < 1e-2
 
 
+@pytest.mark.parametrize("way", [("unet", "global"), ("transformer", "inpainting")], ids="-".join)
+def test_overfits_one_batch_by_flow_matching_and_acts(way):
+    policy = small_policy(*way, process="flow", num_inference_steps=3)
+    assert overfit(policy, steps=600, learning_rate=1e-2) < 1e-2
+    assert act(policy)["action"].shape == (3, 4, 7)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("way", WAYS, ids="-".join)
 def test_overfits_one_batch_of_images(way):
@@ -301,3 +308,64 @@ def test_images_must_be_bytes():
 def test_a_policy_of_the_published_size_is_refused_with_an_odd_horizon():
     with pytest.raises(ConfigError, match="horizon 10 is not divisible by 4"):
         build_policy(override(PolicyConfig(), horizon=10))
+
+
+def test_with_settings_changes_how_it_acts_and_shares_the_weights():
+    policy = small_policy(n_action_steps=4)
+    other = policy.with_settings(n_action_steps=2, scheduler="ddpm", num_inference_steps=3)
+    assert (other.n_action_steps, other.num_inference_steps) == (2, 3)
+    assert other.conditioning.config is other.config
+    assert type(other.noise_scheduler).__name__ == "EvenDDPMScheduler"
+    assert (policy.n_action_steps, policy.config.process.scheduler) == (4, "ddim")
+    assert all(mine is theirs for mine, theirs in zip(other.parameters(), policy.parameters(), strict=True))
+    assert other.training == policy.training
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (dict(n_obs_steps=1), "n_obs_steps is 2 in this policy and cannot become 1 without new training"),
+        (dict(down_dims=(8, 8)), "unet.down_dims is .* without new training"),
+        (dict(prediction_type="sample"), "noise.prediction_type is 'epsilon'"),
+        (dict(process="flow"), "process is 'gaussian'"),
+        (dict(num_inference_steps=0), "num_inference_steps is 0"),
+        (dict(colour="red"), "unknown setting colour"),
+    ],
+)
+def test_with_settings_refuses_what_needs_new_weights(settings, message):
+    with pytest.raises(ConfigError, match=message):
+        small_policy().with_settings(**settings)
+
+
+def test_a_built_policys_settings_are_read_only():
+    policy = small_policy()
+    with pytest.raises(AttributeError):
+        policy.config = policy.config
+    with pytest.raises(AttributeError):
+        policy.num_inference_steps = 3
+
+
+def test_a_history_that_is_too_long_is_refused_and_not_cut_to_its_oldest_steps():
+    policy = small_policy()
+    obs = make_observation(policy, 3, 4, torch.Generator().manual_seed(0))
+    with pytest.raises(ConfigError, match=r"has 4 observation steps; the policy sees 2.*\[:, -2:\]"):
+        policy.predict_action(obs)
+
+
+def test_a_training_step_looks_at_values_once():
+    """Looking at a value makes a GPU wait; shapes cost nothing and are compared at every step."""
+    policy = small_policy()
+    batch = make_batch(policy)
+    policy.compute_loss(batch)
+    looked = []
+    real = torch.isfinite
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch, "isfinite", lambda value: looked.append(value) or real(value))
+        policy.compute_loss(batch)
+        assert not looked
+        fewer = {"obs": {k: v[:1] for k, v in batch["obs"].items()}, "action": batch["action"][:1]}
+        policy.compute_loss(fewer)
+        assert looked
+    wrong = {**batch, "action": batch["action"][:, :-1]}
+    with pytest.raises(ConfigError, match="action"):
+        policy.compute_loss(wrong)

@@ -78,7 +78,7 @@ class FlowProcess(DiffusionProcess):
         return noise, level * self.config.num_train_timesteps
 
     def add_noise(self, trajectory: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
-        u = timesteps / self.config.num_train_timesteps
+        u = (timesteps / self.config.num_train_timesteps).to(trajectory)
         return torch.lerp(trajectory, noise, u.reshape(-1, *[1] * (trajectory.ndim - 1)))
 
     def target(self, trajectory: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
