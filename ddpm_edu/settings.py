@@ -207,6 +207,7 @@ def override(config: G, **overrides: Any) -> G:
             chosen = choices[last].get(value)
             chosen = chosen() if isinstance(chosen, type) else chosen
             if node[last] != chosen.name or not isinstance(value, str):
+                del node[choices[last].get(node[last]).group_name()]
                 node[last], node[chosen.group_name()] = chosen.name, to_dict(chosen)
         else:
             node[last] = to_dict(value) if dataclasses.is_dataclass(value) else value

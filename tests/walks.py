@@ -30,8 +30,9 @@ def walk(folder: Path, *options: str, denoiser: str = "unet") -> dict:
     command = ["rollout", str(run), "--episodes", "1", "--workers", "1", "--videos", "0"]
     assert cli.main(command) in (0, None)
     report = (run / "rollout" / "report.html").read_text()
-    assert cli.main(["results", "card", str(run), "--out", str(results)]) in (0, None)
-    (page,) = results.glob("*.md")
+    where = ["--out", str(results), "--readme", str(folder / "no-readme.md")]
+    assert cli.main(["results", "card", str(run), *where]) in (0, None)
+    (page,) = (path for path in results.glob("*.md") if path.name != "README.md")
     card = json.loads(page.with_suffix(".json").read_text())
     policy = load_policy(run)
     for text in (report, page.read_text()):
