@@ -14,7 +14,7 @@ import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from ddpm_edu.errors import UserError
 
@@ -152,10 +152,10 @@ def _gpu(probe: _Probe) -> Iterator[Check]:
 
 def _data() -> Iterator[Check]:
     from ddpm_edu.paths import DATA
-    from ddpm_edu.tasks import TASKS, ObservationMode
+    from ddpm_edu.tasks import TASKS
 
-    for task in TASKS:
-        for observation in get_args(ObservationMode):
+    for task, shipped in ((name, task.shipped) for name, task in TASKS.items()):
+        for observation in shipped:
             name, path = f"data {task} {observation}", DATA / f"{task}_{observation}.hdf5"
             mend = f"git checkout -- data/{path.name}"
             if not (ROOT / ".git").exists():

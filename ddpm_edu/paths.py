@@ -15,12 +15,18 @@ def shipped_demonstrations(task: str | Task, observation: ObservationMode = "low
     """The shipped demonstrations of a task.
 
     Raises:
-        DatasetError: if the file is not there, as in an installation without the repository.
+        DatasetError: if the task ships none, or the file is not there, as in an installation without the
+            repository.
     """
-    name = get_task(task).name
+    task = get_task(task)
+    name, images = task.name, " --observation image" if observation == "image" else ""
     path = DATA / f"{name}_{observation}.hdf5"
+    if observation not in task.shipped:
+        raise DatasetError(
+            f"no {observation} demonstrations of {task.title} come with the repository; make some with: "
+            f"ddpm-edu collect --task {name}{images}, and name the file with --path"
+        )
     if not path.is_file():
-        images = " --observation image" if observation == "image" else ""
         raise DatasetError(
             f"{path} is missing; make it with: ddpm-edu collect --task {name}{images} --out {path}, "
             "or name another file"

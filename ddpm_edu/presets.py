@@ -54,6 +54,8 @@ def preset(
     config = Config(
         PolicyConfig(**{**policy, **own.policy}), training=TrainingConfig(**{**training, **own.training})
     )
+    if name == "laptop":
+        overrides = {**get_task(task).laptop, **overrides}
     return override(config, **overrides)
 
 

@@ -28,7 +28,7 @@ def collect(
     was, and the file is the same for any number of workers.
 
     Args:
-        task: can or square.
+        task: its name, such as can.
         n: demonstrations wanted.
         observation: low_dim, or image to record both cameras as well.
         out: the file to make; by default runs/demonstrations/TASK_OBSERVATION.hdf5.

@@ -1,10 +1,15 @@
-"""`ddpm-edu demo`: the main job. Train a policy on shipped demonstrations, let it act, and report."""
+"""`ddpm-edu demo`: the main job. Train a policy on demonstrations, let it act, and report."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from ddpm_edu.commands.arguments import Settings, takes_settings
+from ddpm_edu.tasks import get_task
+
+DEMONSTRATIONS = 50
+"""How many are collected for a task that ships none."""
 
 
 @takes_settings()
@@ -16,8 +21,9 @@ def demo(
     workers: int | None = None,
     videos: int = 4,
 ) -> int:
-    """Train a policy on the shipped demonstrations, roll it out in the simulator, and write a report.
+    """Train a policy on demonstrations, roll it out in the simulator, and write a report.
 
+    The demonstrations are the shipped ones; where none are, as for Lift, the task's expert gives 50 first.
     Stopped at any moment, the same command goes on from where it was.
 
     Args:
@@ -38,6 +44,9 @@ def demo(
         if value is not None:
             at_least(name, value, least)  # before the training, not after it
     run_dir = run_dir or Path("runs") / f"demo-{settings.policy.task}"
+    shipped = get_task(settings.policy.task).shipped
+    if settings.data.path is None and settings.policy.observation not in shipped:
+        settings = replace(settings, data=replace(settings.data, path=str(_collected(settings, workers))))
     print("1 of 3: train", flush=True)
     trainer = Trainer(settings.config, run_dir)
     print(trainer.describe(), flush=True)
@@ -66,3 +75,17 @@ def demo(
     )
     print(summarize(result, report))
     return 0
+
+
+def _collected(settings: Settings, workers: int | None) -> Path:
+    """Demonstrations of the scripted expert; those of an earlier call are found again."""
+    from ddpm_edu.simulation.collect import collect
+    from ddpm_edu.simulation.render import default_workers
+
+    task, observation = settings.policy.task, settings.policy.observation
+    n = settings.data.max_demonstrations or DEMONSTRATIONS
+    out = Path("runs") / "demonstrations" / f"{task}_{observation}_{n}.hdf5"
+    print(f"0 of 3: collect {n} demonstrations", flush=True)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    print(collect(task, n, out, observation, workers=workers or default_workers(n)), flush=True)
+    return out

@@ -17,7 +17,7 @@ from ddpm_edu.data.hdf5 import READ_ERRORS, get_member, open_hdf5
 from ddpm_edu.data.object_layout import to_task
 from ddpm_edu.data.validation import check_declared, data_group, demonstration_names, env_args
 from ddpm_edu.errors import DatasetError
-from ddpm_edu.tasks import TASKS, Task
+from ddpm_edu.tasks import TASKS, Task, task_of_environment
 
 Kind = Literal["refused", "understood", "harmless"]
 
@@ -53,7 +53,7 @@ def differences(path: str | Path, task: Task | None = None) -> tuple[Difference,
         data = data_group(file)
         recorded = recorded_environment(env_args(data))
         if task is None:
-            task = next((task for task in TASKS.values() if task.environment_name == recorded.name), None)
+            task = task_of_environment(recorded.name)
         if task is None or task.environment_name != recorded.name:
             wanted = " or ".join(t.environment_name for t in (TASKS.values() if task is None else [task]))
             return (Difference("refused", f"demonstrations of {recorded.name}, not of {wanted}"),)

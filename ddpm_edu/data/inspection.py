@@ -26,7 +26,7 @@ from ddpm_edu.data.validation import (
     masked_names,
 )
 from ddpm_edu.errors import DatasetError
-from ddpm_edu.tasks import TASKS, ObservationKey
+from ddpm_edu.tasks import ObservationKey, task_of_environment
 
 MAX_DEPTH = 8
 
@@ -216,8 +216,7 @@ class _Check:
 
     def __init__(self, data: h5py.Group) -> None:
         self.problem: str | None = None
-        environment = env_args(data)["env_name"]
-        self._task = next((task for task in TASKS.values() if task.environment_name == environment), None)
+        self._task = task_of_environment(env_args(data)["env_name"])
         self._keys: list[ObservationKey] | None = None
         if self._task is not None:
             self.call(check_environment, data, self._task)

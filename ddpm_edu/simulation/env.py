@@ -102,7 +102,9 @@ class ManipulationEnv(gymnasium.Env):
 
         self._robosuite = import_robosuite()
         self._env = self._robosuite.make(
-            self.task.environment_name, **robosuite_arguments(self.task, images=False)
+            self.task.environment_name,
+            seed=0,  # Lift draws the size of its cube when the model is made: the same on every worker
+            **robosuite_arguments(self.task, images=False),
         )
         # robosuite's sensors cost a fifth of a step; nothing reads them
         self._env._update_observables = lambda force=False: None

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import asdict, dataclass, is_dataclass
 
 import numpy as np
 
 from ddpm_edu.data.writer import Demonstration
 from ddpm_edu.simulation.env import ManipulationEnv
-from ddpm_edu.simulation.experts import make_expert
 
 
 @dataclass(frozen=True)
@@ -52,7 +50,7 @@ def record_episode(
     disturbance = disturbance or Disturbance()
     rng = np.random.default_rng([seed, 1])  # another stream than the one that draws the first state
     observation, _ = env.reset(seed=seed)
-    expert = make_expert(env.task, env.low_dim_observation(), rng)
+    expert = env.task.make_expert(env.low_dim_observation(), rng)
     rows: dict[str, list[np.ndarray]] = {}
     actions, states, rewards = [], [], []
     shake, push, push_left = np.zeros(6), np.zeros(6), 0
@@ -78,16 +76,13 @@ def record_episode(
         actions.append(action)
         observation, reward, terminated, truncated, _ = env.step(action)
         rewards.append(reward)
+    style = asdict(expert) if is_dataclass(expert) else {}
     demonstration = Demonstration(
         obs={key: np.stack(values) for key, values in rows.items()},
         actions=np.stack(actions),
         states=np.stack(states),
         rewards=np.array(rewards),
         model_xml=env.model_xml,
-        attributes={"seed": seed, **_attributes(asdict(expert.style))},
+        attributes={"seed": seed, **{f"style_{name}": value for name, value in style.items()}},
     )
     return demonstration, bool(terminated)
-
-
-def _attributes(style: dict[str, Any]) -> dict[str, Any]:
-    return {f"style_{name}": value for name, value in style.items()}

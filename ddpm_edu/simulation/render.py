@@ -39,7 +39,7 @@ from ddpm_edu.simulation.collect import naming_full_disk
 from ddpm_edu.simulation.env import ManipulationEnv, make_env
 from ddpm_edu.simulation.kept import load_demonstration, save_demonstration
 from ddpm_edu.simulation.workers import in_worker, worker_pool
-from ddpm_edu.tasks import TASKS, Task
+from ddpm_edu.tasks import TASKS, Task, task_of_environment
 
 # Changes when the same file would give other pictures, so that none of an earlier version is mixed in.
 _RECIPE = 1
@@ -138,7 +138,7 @@ def _outline(source: Path) -> tuple[Task, list[str], dict[str, list[str]]]:
     ) as file:
         data = data_group(file)
         name = env_args(data)["env_name"]
-        task = next((task for task in TASKS.values() if task.environment_name == name), None)
+        task = task_of_environment(name)
         if task is None:
             known = " and ".join(task.environment_name for task in TASKS.values())
             raise DatasetError(f"{source} holds demonstrations of {name}; only {known} can be rendered")

@@ -23,7 +23,7 @@ class Sensors:
     def __init__(self, environment: Any, task: Task) -> None:
         robot, model = environment.robots[0], environment.sim.model
         self._sim = environment.sim
-        self._object = environment.obj_body_id[task.object_name]
+        self._object = model.body_name2id(task.object_body)
         self._hand = model.body_name2id(robot.robot_model.eef_name["right"])
         self._grip = robot.eef_site_id["right"]
         self._fingers = list(robot._ref_gripper_joint_pos_indexes["right"])

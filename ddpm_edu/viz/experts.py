@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ddpm_edu.data.demonstrations import Demonstrations
-from ddpm_edu.simulation.experts import wrap, yaw_of
+from ddpm_edu.tasks.scripted import wrap, yaw_of
 from ddpm_edu.viz.style import LINES, headline, house_style, new_figure
 
 _HELD_WIDTH = 0.055  # below, the fingers have closed on something

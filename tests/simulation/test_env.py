@@ -109,7 +109,7 @@ def test_entries_equal_robosuites_sensors(env: ManipulationEnv) -> None:
     ours = env.low_dim_observation()
     for key in ("robot0_eef_pos", "robot0_eef_quat", "robot0_gripper_qpos"):
         np.testing.assert_allclose(ours[key], wanted[key], atol=1e-6)
-    name = env.task.object_name
+    name = env.task.object_body.removesuffix("_main")
     pose = [f"{name}_pos", f"{name}_quat", f"{name}_to_robot0_eef_pos", f"{name}_to_robot0_eef_quat"]
     np.testing.assert_allclose(ours["object"], np.concatenate([wanted[key] for key in pose]), atol=1e-6)
     reference.close()

@@ -17,7 +17,6 @@ from torch import nn
 from ddpm_edu.data.actions import matrix_to_rotation_6d, quaternion_to_matrix
 from ddpm_edu.errors import ConfigError, DatasetError, SimulatorError
 from ddpm_edu.simulation.env import make_env
-from ddpm_edu.simulation.experts import make_expert
 from ddpm_edu.simulation.replay import choose_episodes, record_episode
 from ddpm_edu.simulation.results import Episode, RolloutResult
 from ddpm_edu.simulation.rollout import BATCH, rollout
@@ -100,7 +99,7 @@ def test_success_ends_an_episode():
 
         def predict_action(self, obs, generator):
             now = {key: value[0, 0].numpy() for key, value in obs.items()}  # row 0 holds the only episode
-            self.expert = self.expert or make_expert("can", now, np.random.default_rng(0))
+            self.expert = self.expert or CAN.make_expert(now, np.random.default_rng(0))
             return {"action": torch.from_numpy(self.expert(now)).float().repeat(BATCH, 1, 1)}
 
     result = rollout(Expert(), "can", episodes=1, workers=1, progress=False)

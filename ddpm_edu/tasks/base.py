@@ -1,15 +1,19 @@
-"""The two tasks of the course: what a policy sees, what it does, and when an episode ends.
-
-The tables are those of the seed document. This module imports nothing from the package, so that every
-other room can agree on it.
-"""
+"""What a task is: what a policy sees and does, when an episode ends, and who can show how it is done."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
 
 from ddpm_edu.errors import ConfigError
+from ddpm_edu.registry import Registry
+
+Observation = dict[str, np.ndarray]
+Expert = Callable[[Observation], np.ndarray]
+"""Maps one low-dim observation to an action (Da,) in [-1, 1]."""
 
 ObservationMode = Literal["low_dim", "image"]
 
@@ -54,18 +58,27 @@ class Task:
         name: the short name on the command line ("can", "square").
         title: the name in figures and reports.
         environment_name: robosuite's name of the environment.
+        object_body: the simulator's name of the body that is handled, such as "Can_main".
+        make_expert: makes the expert of one episode, from the first low-dim observation and the generator
+            that its style is drawn from. A function of a module, so that a worker process finds it. If the
+            expert is a dataclass, its fields are recorded with the demonstration, as its style.
+        shipped: the observations of which demonstrations come with the repository.
+        laptop: settings in which this task's laptop preset differs from the others', by their names.
         robot: robosuite's name of the robot.
         action_dim: Da of the controller's own action.
         action_scale: what +1 means for each entry: metres, radians, and 1 for the gripper (+1 closes).
         max_steps: control steps after which an episode counts as failed.
         control_frequency: control steps per second.
-        object_name: robosuite's name of the object that is handled.
+        low_dim, image: what a policy sees, in the order in which it concatenates it.
     """
 
     name: str
     title: str
     environment_name: str
-    object_name: str
+    object_body: str
+    make_expert: Callable[[Observation, np.random.Generator], Expert]
+    shipped: tuple[ObservationMode, ...] = ()
+    laptop: Mapping[str, Any] = field(default_factory=dict, hash=False)
     robot: str = "Panda"
     action_dim: int = 7
     action_scale: tuple[float, ...] = (0.05, 0.05, 0.05, 0.5, 0.5, 0.5, 1.0)
@@ -87,19 +100,10 @@ class Task:
         raise ConfigError(f"observation is {mode!r}; it must be 'low_dim' or 'image'")
 
 
-CAN = Task(name="can", title="Can", environment_name="PickPlaceCan", object_name="Can")
-SQUARE = Task(name="square", title="Square", environment_name="NutAssemblySquare", object_name="SquareNut")
-TASKS = {task.name: task for task in (CAN, SQUARE)}
+TASKS: Registry[Task] = Registry("task", "tasks", "ddpm_edu.tasks")
+get_task = TASKS.get
 
 
-def get_task(task: str | Task) -> Task:
-    """The task of a name; a `Task` passes through.
-
-    Raises:
-        ConfigError: if the name is not one of the course's tasks.
-    """
-    if isinstance(task, Task):
-        return task
-    if task not in TASKS:
-        raise ConfigError(f"task is {task!r}; the tasks are {', '.join(map(repr, TASKS))}")
-    return TASKS[task]
+def task_of_environment(environment_name: str) -> Task | None:
+    """The task that plays in robosuite's environment of that name, if there is one."""
+    return next((task for task in TASKS.values() if task.environment_name == environment_name), None)

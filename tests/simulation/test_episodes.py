@@ -27,7 +27,7 @@ def test_succeeds_and_is_recorded_as_executed(env: ManipulationEnv, seed: int) -
 
 def test_action_depends_on_the_observation_alone(env: ManipulationEnv) -> None:
     observation, _ = env.reset(seed=4)
-    expert = make_expert(env.task, observation, np.random.default_rng(0))
+    expert = env.task.make_expert(observation, np.random.default_rng(0))
     seen = []
     for _ in range(40):
         action = expert(observation)
