@@ -66,7 +66,7 @@ def test_a_horizon_is_accepted_exactly_when_it_can_work(horizon, n_obs_steps, n_
         ),
         (dict(conditioning="inpainting", pred_action_steps_only=True), "needs conditioning 'global'"),
         (dict(pred_action_steps_only=True, n_action_steps=6), "n_action_steps 6 is not divisible by 4"),
-        (dict(task="stack"), "task is 'stack'; the tasks are 'can', 'square'"),
+        (dict(task="stack"), "task is 'stack'; the tasks are 'can', 'lift', 'square'"),
         (dict(observation="lidar"), "observation is 'lidar'|must be one of"),
         (dict(scheduler="euler"), "euler"),
         (dict(prediction_type="score"), "score"),

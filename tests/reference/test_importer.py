@@ -246,7 +246,10 @@ SCALE = "normalizer.params_dict.obs.scale"
         (put(SCALE, torch.zeros(23)), "scale that is not above 0"),
         (put("normalizer.params_dict.goal.scale", torch.ones(3)), r"'goal.scale' of shape \(3,\)"),
         (put(FIRST, torch.full((8, 7, 5), torch.nan)), "not finite"),
-        (setting("task.task_name", "lift"), "task is 'lift'; the tasks here are 'can', 'square'"),
+        (
+            setting("task.task_name", "tool_hang"),
+            "task is 'tool_hang'; the tasks here are 'can', 'lift', 'square'",
+        ),
         (setting("policy._target_", "a.b.IbcDfoLowdimPolicy"), "policy is a 'a.b.IbcDfoLowdimPolicy'"),
         (setting("policy.oa_step_convention", False), "oa_step_convention is False"),
         (setting("policy.eta", 0.5), "policy.eta = 0.5 has no counterpart"),

@@ -21,6 +21,13 @@ def square() -> Iterator[ManipulationEnv]:
     env.close()
 
 
+@pytest.fixture(scope="session")
+def lift() -> Iterator[ManipulationEnv]:
+    env = make_env("lift")
+    yield env
+    env.close()
+
+
 @pytest.fixture(params=["can", "square"])
 def env(request: pytest.FixtureRequest) -> ManipulationEnv:
     """Each task's environment, in whatever state the test before left it: nothing may depend on that."""
