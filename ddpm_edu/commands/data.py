@@ -5,16 +5,22 @@ from __future__ import annotations
 import shlex
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import tyro
 
 from ddpm_edu.data.download import REVISION, Content, DemonstrationType
-from ddpm_edu.errors import DatasetError
+from ddpm_edu.errors import DatasetError, UserError
 from ddpm_edu.text import for_terminal
+
+if TYPE_CHECKING:
+    from ddpm_edu.data.inspection import DatasetSummary
 
 
 def inspect(path: tyro.conf.Positional[Path], contact_sheet: Path | None = None) -> None:
     """Say what a robomimic HDF5 file holds, how it differs from the task, and draw a contact sheet.
+
+    Where it has pictures and the simulator's states, three states are rendered and held against them.
 
     Exits with code 2 where something in the file is broken, and says what. A file of states alone is whole;
     training wants observations (`data render`) and the masks train and valid.
@@ -37,6 +43,7 @@ def inspect(path: tyro.conf.Positional[Path], contact_sheet: Path | None = None)
     if found:
         print("\ncompared with the task's own demonstrations")
         print(for_terminal("\n".join(f"  {difference}" for difference in found)))
+    _say_of_pictures(path, summary)
     if contact_sheet is not None:
         from ddpm_edu.viz.contact_sheet import contact_sheet as draw
 
@@ -44,6 +51,27 @@ def inspect(path: tyro.conf.Positional[Path], contact_sheet: Path | None = None)
         print(f"\ncontact sheet   {contact_sheet}")
     if summary.problem is not None:
         raise DatasetError(summary.problem)
+
+
+def _say_of_pictures(path: Path, summary: DatasetSummary) -> None:
+    """Holds some pictures against the states, where the file has both and nothing else is wrong with it."""
+    from ddpm_edu.tasks import TASKS
+
+    task = next((task for task in TASKS.values() if task.environment_name == summary.env_name), None)
+    keys = {key.name for key in summary.keys}
+    wanted = {"states", *(f"obs/{key.name}" for key in task.image if key.type == "rgb")} if task else {""}
+    if summary.problem is not None or not wanted <= keys or "model_file" not in summary.attributes:
+        return
+    try:
+        from ddpm_edu.simulation.pictures import compare_pictures
+
+        said = list(compare_pictures(path, task))
+    except (ImportError, UserError) as error:
+        line = " ".join(str(error).split())
+        print(for_terminal(f"\npictures        not held against the states: {line}"))
+        return
+    lines = [f"pictures        {line}" for line in said or ["as the states look"]]
+    print(for_terminal("\n".join(["", *lines])))
 
 
 def split(

@@ -298,7 +298,7 @@ def _check_dataset(dataset: h5py.Dataset, length: int, shape: tuple[int, ...], d
         raise DatasetError(
             f"{where} has shape {dataset.shape}; it must be {wanted}: {_of_shape(dataset, shape)}"
         )
-    if dataset.shape[0] == length + 1:
+    if dataset.shape[0] == length + 1 and "/obs/" in dataset.name:
         raise DatasetError(
             f"{where} has {length + 1} steps, one more than the {length} actions: it has the state after "
             "the last action; drop its last step"
