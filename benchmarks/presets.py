@@ -20,7 +20,8 @@ from ddpm_edu.factory import build_policy
 from ddpm_edu.policy import DiffusionPolicy
 from ddpm_edu.presets import PRESETS, preset
 from ddpm_edu.tasks import get_task
-from ddpm_edu.training.optimizer import make_ema, make_optimizer
+from ddpm_edu.training.ema import make_ema
+from ddpm_edu.training.optimizer import make_optimizer
 
 README = Path(__file__).resolve().parent.parent / "README.md"
 BEGIN, END = "<!-- presets: begin -->", "<!-- presets: end -->"

@@ -20,7 +20,8 @@ from plain import plain_average, plain_denoiser, plain_loss
 from ddpm_edu.cpu import accelerate_training
 from ddpm_edu.factory import build_policy
 from ddpm_edu.presets import preset as make_preset
-from ddpm_edu.training.optimizer import make_ema, make_optimizer
+from ddpm_edu.training.ema import make_ema
+from ddpm_edu.training.optimizer import make_optimizer
 
 WANTED = {("unet", "paper"): 1.7}
 """Issue 3."""

@@ -12,7 +12,7 @@ import re
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TextIO
 
 from ddpm_edu.errors import UserError
 
@@ -59,6 +59,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     debug = os.environ.get("DDPM_EDU_DEBUG", "0") not in ("", "0")
     while words and words[0] == "--debug":
         debug = bool(words.pop(0))
+    with (
+        contextlib.redirect_stdout(_Steady(sys.stdout)),
+        contextlib.redirect_stderr(_Steady(sys.stderr)),
+    ):
+        return _answer(words, debug)
+
+
+def _answer(words: list[str], debug: bool) -> int:
     try:
         code = _run(words)
         sys.stdout.flush()
@@ -67,9 +75,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if debug:
             raise
         return _say("interrupted", INTERRUPTED)
-    except BrokenPipeError:  # the reader, as in `| head`, has seen enough
-        _drop_output()
-        return 0
     except Exception as error:
         line = _mendable(error)
         if debug or line is None:
@@ -89,6 +94,8 @@ def _mendable(error: Exception) -> str | None:
         _drop_output()
         place = f" while writing {error.filename}" if getattr(error, "filename", None) else ""
         return f"the disk is full{place}; free some space, then run the same command again"
+    if isinstance(error, MemoryError) or "can't allocate memory" in str(error) or _is_gpu_memory(error):
+        return "there is not enough memory; free some, or take smaller settings, such as --batch-size"
     if (
         isinstance(error, OSError)
         and error.filename
@@ -96,6 +103,45 @@ def _mendable(error: Exception) -> str | None:
     ):
         return f"{error.filename}: {error.strerror}; choose another place or change its permissions"
     return None
+
+
+def _is_gpu_memory(error: Exception) -> bool:
+    return type(error).__name__ == "OutOfMemoryError"  # torch's, which may not have been imported
+
+
+class _Steady:
+    """Standard output or error that nobody has to read to its end.
+
+    Work must not stop, half done, because `| head` has seen enough or the terminal was closed: from then on
+    what is said is dropped.
+    """
+
+    def __init__(self, stream: TextIO):
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._stream)
+
+    def write(self, text: str) -> int:
+        with self._dropping():
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with self._dropping():
+            self._stream.flush()
+
+    @contextlib.contextmanager
+    def _dropping(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            if error.errno not in (errno.EPIPE, errno.EIO, errno.ENXIO):
+                raise
+            _drop_output(self._stream)
 
 
 def _run(words: list[str]) -> int:
@@ -186,10 +232,10 @@ def _one_line(text: str) -> str:
     return " ".join(text.split())
 
 
-def _drop_output() -> None:
+def _drop_output(stream: TextIO | None = None) -> None:
     """Lets nothing more reach standard output, so that Python's own flush at exit does not fail once more."""
     with contextlib.suppress(OSError, ValueError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        os.dup2(os.open(os.devnull, os.O_WRONLY), (stream or sys.stdout).fileno())
 
 
 def _say(line: str, code: int) -> int:

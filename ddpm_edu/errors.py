@@ -17,6 +17,10 @@ class CheckpointError(UserError):
     """A checkpoint that is missing, broken, or does not fit the policy."""
 
 
+class TrainingError(UserError):
+    """A training that has left the finite numbers."""
+
+
 class SimulatorError(UserError):
     """The simulator or its renderer cannot run here."""
 

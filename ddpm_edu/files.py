@@ -6,21 +6,23 @@ Nor do two processes that write the same thing: `only_writer` lets one of them i
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import errno
 import hashlib
 import os
 import re
 import secrets
 import shlex
+import shutil
 import socket
 import stat
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from ddpm_edu.errors import BusyError
+from ddpm_edu.errors import BusyError, UserError
 
 _LOCK = "ddpm-edu lock: "
 """A lock file begins so: another file of that name is somebody's, and stays."""
@@ -46,8 +48,102 @@ def write_atomically(path: str | Path) -> Iterator[BinaryIO]:
             os.fsync(file.fileno())
         partial.replace(path)
     except BaseException:
-        partial.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # on a disk that fails, the first error is the one to tell
+            partial.unlink(missing_ok=True)
         raise
+    sync(path.parent)
+
+
+@contextlib.contextmanager
+def write_folder(path: str | Path) -> Iterator[Path]:
+    """A folder to fill that takes its place only when it is complete, instead of an older one there.
+
+    What is written into it must be on the disk by itself, as with `write_atomically`.
+
+    Args:
+        path: where the folder shall stand; its parent is made if it is missing.
+
+    Yields:
+        The new folder, beside its place under the name that `partial_name` gives. An error inside removes it.
+    """
+    path = Path(path)
+    partial = partial_name(path)
+    try:
+        partial.mkdir(parents=True)
+        yield partial
+        sync(partial)
+        if path.exists():
+            _exchange(partial, path)
+        else:
+            partial.rename(path)
+            sync(path.parent)
+            return
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+    sync(path.parent)
+    shutil.rmtree(partial, ignore_errors=True)  # the older one; what is left of it is swept up later
+
+
+def refuse_foreign(folder: str | Path, ours: Iterable[str]) -> None:
+    """Refuses to write into a folder with something in it, but nothing of what the command writes there.
+
+    Args:
+        folder: the folder; it may be missing.
+        ours: names of files and folders that tell that the command has written there before.
+
+    Raises:
+        UserError: naming something that is there.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        return
+    there = sorted(entry.name for entry in os.scandir(folder) if not entry.name.startswith("."))
+    if there and not set(ours).intersection(there):
+        raise UserError(
+            f"{folder} holds {there[0]} and nothing that this command has written; "
+            "choose another folder, or an empty one"
+        )
+
+
+def remove_folder(path: Path) -> None:
+    """Removes a folder so that a stop in the middle leaves nothing that looks whole."""
+    shutil.rmtree(path.rename(partial_name(path)))
+
+
+def remove_unfinished(folder: Path) -> None:
+    """Removes what writers left half done in `folder` when they died. For its only writer to call."""
+    for left in folder.glob("*.????????.partial"):
+        if left.is_dir() and not left.is_symlink():
+            shutil.rmtree(left, ignore_errors=True)
+        else:
+            left.unlink(missing_ok=True)
+
+
+def sync(path: str | Path) -> None:
+    """Waits until a file, or a folder's list of names, is on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _exchange(one: Path, other: Path) -> None:
+    """Lets two folders change places at once; where the system cannot, one after the other."""
+    with contextlib.suppress(OSError, AttributeError):
+        library = ctypes.CDLL(None, use_errno=True)
+        at_cwd, exchange = -100, 2
+        if library.renameat2(at_cwd, os.fsencode(one), at_cwd, os.fsencode(other), exchange) == 0:
+            return
+    aside = partial_name(other)
+    other.rename(aside)
+    try:
+        one.rename(other)
+    except BaseException:
+        aside.rename(other)
+        raise
+    aside.rename(one)
 
 
 def partial_name(path: Path) -> Path:

@@ -54,9 +54,14 @@ def preset(
     config = Config(
         PolicyConfig(**{**policy, **own.policy}), training=TrainingConfig(**{**training, **own.training})
     )
+    asked = any(setting == "training" or setting.endswith("warmup_steps") for setting in overrides)
     if name == "laptop":
         overrides = {**get_task(task).laptop, **overrides}
-    return override(config, **overrides)
+    config = override(config, **overrides)
+    if config.training.warmup_steps >= config.training.steps and not asked:
+        # The preset's warm-up is meant for its own steps.
+        config = override(config, warmup_steps=config.training.steps // 10)
+    return config
 
 
 def _laptop(observation: str) -> tuple[GaussianConfig, dict[str, Any]]:

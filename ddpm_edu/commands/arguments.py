@@ -48,12 +48,15 @@ def default_settings(options: Sequence[str], **overrides: Any) -> Settings:
         conditioning: ConditioningName = "global"
         observation: ObservationMode = "low_dim"
         preset: PresetName = "laptop"
+        steps: int | None = None
 
     Selection.__annotations__ = get_type_hints(Selection, localns=globals())
     asked = [option for option in options if option not in ("-h", "--help")]
     chosen, _ = tyro.cli(Selection, args=asked, return_unknown_args=True)
     if chosen.process is not None:
         overrides = {"process": chosen.process, **overrides}
+    if chosen.steps is not None:  # a preset's warm-up is shorter than the run
+        overrides = {"steps": chosen.steps, **overrides}
     config = preset(
         chosen.task, chosen.denoiser, chosen.conditioning, chosen.observation, chosen.preset, **overrides
     )

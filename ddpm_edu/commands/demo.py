@@ -38,6 +38,7 @@ def demo(
     from ddpm_edu.settings import at_least, to_dict
     from ddpm_edu.simulation.rollout import rollout
     from ddpm_edu.training.checkpoint import load_policy
+    from ddpm_edu.training.stop import EXIT_CODES
     from ddpm_edu.training.trainer import Trainer
 
     for name, value, least in (("episodes", episodes, 1), ("workers", workers, 1), ("videos", videos, 0)):
@@ -53,7 +54,7 @@ def demo(
     training = trainer.run()
     if training.stopped:
         print(f"{training.stopped} at step {training.step}; saved. The same command goes on from there.")
-        return 130
+        return EXIT_CODES[training.stopped]
     del trainer  # its optimiser and averages are three times the policy
 
     print(f"2 of 3: roll out {episodes} episodes", flush=True)

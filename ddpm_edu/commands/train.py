@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from ddpm_edu.commands.arguments import Settings, takes_settings
 from ddpm_edu.errors import ConfigError
-from ddpm_edu.training.stop import INTERRUPTED, TERMINATED
+from ddpm_edu.training.stop import EXIT_CODES
 
 if TYPE_CHECKING:
     from ddpm_edu.policy import DiffusionPolicy
@@ -27,8 +27,15 @@ def train(
     run_dir: Path | None = None,
     max_minutes: float | None = None,
     seeds: tuple[int, ...] = (),
+    init_from: Path | None = None,
 ) -> int | None:
     """Train a policy. The same command goes on with a run that was stopped.
+
+    With more --steps it goes on beyond its end; the learning rate is then that of a run of so many steps.
+
+    The exit code is 0 if the last step or --max-minutes was reached, 2 if something has to be mended, and 128
+    plus the signal's number if one asked to stop: 130 (Ctrl-C), 143 (SIGTERM), 129 (closed terminal). In all
+    of these but 2, the run is saved at the step that it had reached.
 
     Args:
         settings: what is trained, on what, and how.
@@ -36,9 +43,12 @@ def train(
         max_minutes: stop cleanly, with a checkpoint, after so many minutes.
         seeds: train one policy for each of these seeds, one after the other; each has its own run, whose
             folder ends in -seed and the number.
+        init_from: a run or checkpoint of the same kind of policy; training begins with its weights.
     """
+    if max_minutes is not None and not 0 < max_minutes < float("inf"):
+        raise ConfigError(f"max_minutes is {max_minutes}; it must be above 0")
     if not seeds:
-        return _train(settings, run_dir or default_run_dir(settings), max_minutes)[0]
+        return _train(settings, run_dir or default_run_dir(settings), max_minutes, init_from)[0]
     if len(set(seeds)) < len(seeds):
         raise ConfigError(f"seeds is {' '.join(map(str, seeds))}; each seed once")
     deadline = None if max_minutes is None else time.monotonic() + 60 * max_minutes
@@ -52,17 +62,20 @@ def train(
             if int(os.environ.get("RANK", 0)) == 0:
                 print(f"seed {seed} was not begun: reached --max-minutes {max_minutes:g}")
             continue
-        code, stopped = _train(one, folder, left)
-        if stopped in (INTERRUPTED, TERMINATED):  # whoever stops one run stops the command
+        code, stopped = _train(one, folder, left, init_from)
+        if stopped in EXIT_CODES:  # whoever stops one run stops the command
             return code
     return None
 
 
-def _train(settings: Settings, run_dir: Path, max_minutes: float | None) -> tuple[int | None, str | None]:
+def _train(
+    settings: Settings, run_dir: Path, max_minutes: float | None, init_from: Path | None
+) -> tuple[int | None, str | None]:
     """Trains one run; returns the exit code, and why it stopped if it did."""
     from ddpm_edu.training.trainer import Trainer
 
-    trainer = Trainer(settings.config, run_dir, play=_play if settings.training.rollout_every else None)
+    play = _play if settings.training.rollout_every else None
+    trainer = Trainer(settings.config, run_dir, play=play, init_from=init_from)
     if trainer.accelerator.is_main_process:
         print(trainer.describe())
     result = trainer.run(max_minutes=max_minutes)
@@ -73,7 +86,7 @@ def _train(settings: Settings, run_dir: Path, max_minutes: float | None) -> tupl
         print(
             f"{result.stopped} at step {result.step} of {steps}; saved. The same command goes on from there."
         )
-        return (130 if result.stopped == INTERRUPTED else 0), result.stopped
+        return EXIT_CODES.get(result.stopped, 0), result.stopped
     print(f"trained {result.step} steps to a loss of {result.loss:.4f}; checkpoint: {result.checkpoint}")
     if trainer.best.step is not None:
         print(f"best: step {trainer.best.step}, {trainer.best}: {run_dir / 'checkpoints' / 'best'}")

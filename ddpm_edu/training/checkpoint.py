@@ -1,7 +1,7 @@
 """Checkpoints that are safe to open: safetensors and JSON in a folder, renamed into place when complete.
 
     step_00006000/
-      policy.json                 configuration, step, versions
+      policy.json                 configuration, step, versions, and each file's SHA-256
       policy.safetensors          weights as trained
       ema.safetensors             their moving average: what a policy acts with
       training.json, training.safetensors    optimiser, schedule, random states: what resuming needs
@@ -11,25 +11,28 @@ Opening one never executes code: neither format can hold any (unlike pickle, whi
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
+import json
 import re
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
 
-from ddpm_edu.config import Config
-from ddpm_edu.errors import CheckpointError
+from ddpm_edu.config import Config, PolicyConfig
+from ddpm_edu.errors import CheckpointError, UserError
 from ddpm_edu.factory import build_policy
+from ddpm_edu.files import remove_folder, write_folder
 from ddpm_edu.policy import DiffusionPolicy
 from ddpm_edu.settings import from_dict, to_dict
 from ddpm_edu.training.files import (
+    JSON_ERRORS,
     join_tensors,
     read_json,
     read_tensors,
     split_tensors,
-    sync,
     write_json,
     write_tensors,
 )
@@ -70,51 +73,69 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint, keep: int | None = Non
         keep: delete all but the newest so many afterwards.
     """
     target = folder / f"step_{checkpoint.step:08d}"
-    if not target.exists():
+    if target not in list_checkpoints(folder):
+        refuse_impostors(folder)
         write_policy(target, checkpoint)
     if keep is not None:
         for old in list_checkpoints(folder)[:-keep]:
-            # Renamed first: a stop in the middle of deleting must not leave a checkpoint that looks whole.
-            doomed = old.rename(old.with_name(old.name + ".deleted"))
-            shutil.rmtree(doomed)
+            remove_folder(old)
     return target
 
 
 def write_policy(target: Path, checkpoint: Checkpoint) -> None:
     """Write one checkpoint as the folder `target`, whole or not at all."""
-    partial = target.with_name(target.name + ".partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    about = {
+    content = {
         "format": FORMAT,
         "step": checkpoint.step,
         "config": to_dict(checkpoint.config),
         "about": checkpoint.about,
     }
-    write_json(partial / "policy.json", about)
-    write_tensors(partial / "ema.safetensors", checkpoint.ema)
-    if checkpoint.weights is not None:
-        write_tensors(partial / "policy.safetensors", checkpoint.weights)
-    if checkpoint.training is not None:
-        plain, tensors = split_tensors(checkpoint.training)
-        write_json(partial / "training.json", plain)
-        write_tensors(partial / "training.safetensors", tensors)
-    sync(partial)
-    doomed = target.with_name(target.name + ".deleted")
-    shutil.rmtree(doomed, ignore_errors=True)
-    if target.exists():
-        target.rename(doomed)
-    partial.rename(target)
-    sync(target.parent)
-    shutil.rmtree(doomed, ignore_errors=True)
+    with write_folder(target) as folder:
+        digests = {"ema.safetensors": write_tensors(folder / "ema.safetensors", checkpoint.ema)}
+        if checkpoint.weights is not None:
+            digests["policy.safetensors"] = write_tensors(folder / "policy.safetensors", checkpoint.weights)
+        if checkpoint.training is not None:
+            plain, tensors = split_tensors(checkpoint.training)
+            digests["training.json"] = write_json(folder / "training.json", plain)
+            digests["training.safetensors"] = write_tensors(folder / "training.safetensors", tensors)
+        digests["policy.json"] = _digest(content)
+        write_json(folder / "policy.json", {**content, "sha256": digests})
+
+
+def _digest(content: dict[str, Any]) -> str:
+    """The SHA-256 of what policy.json says besides the digests, however it is laid out."""
+    said = {name: value for name, value in content.items() if name != "sha256"}
+    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
 
 
 def list_checkpoints(folder: Path) -> list[Path]:
     """The whole checkpoints in a folder, oldest first."""
     if not folder.is_dir():
         return []
-    found = [path for path in folder.iterdir() if path.is_dir() and _STEP.fullmatch(path.name)]
+    found = [path for path in _steps(folder) if (path / "policy.json").is_file()]
     return sorted(found, key=lambda path: int(_STEP.fullmatch(path.name)[1]))
+
+
+def newest_step(folder: Path) -> int:
+    """The step of the newest checkpoint in a folder, 0 if there is none."""
+    found = list_checkpoints(folder)
+    return int(_STEP.fullmatch(found[-1].name)[1]) if found else 0
+
+
+def refuse_impostors(folder: Path) -> None:
+    """Refuses a folder of checkpoints where something else has a checkpoint's name.
+
+    Raises:
+        CheckpointError: naming it.
+    """
+    whole = list_checkpoints(folder)
+    for path in _steps(folder) if folder.is_dir() else ():
+        if path not in whole:
+            raise CheckpointError(f"{path} has a checkpoint's name, and is none; move it away")
+
+
+def _steps(folder: Path) -> list[Path]:
+    return [path for path in folder.iterdir() if _STEP.fullmatch(path.name)]
 
 
 def find_checkpoint(path: str | Path) -> Path:
@@ -130,6 +151,10 @@ def find_checkpoint(path: str | Path) -> Path:
             "a reference implementation's checkpoint is converted with: ddpm-edu import FILE"
         )
     if not path.is_dir():
+        if path.exists():
+            raise CheckpointError(
+                f"{path} is neither a file nor a folder; give a run's folder or a checkpoint"
+            )
         raise CheckpointError(f"{path} does not exist; give a run's folder or one of its checkpoints/step_*")
     if (path / "policy.json").is_file():
         return path
@@ -149,7 +174,11 @@ def read_checkpoint(path: str | Path, training: bool = True) -> Checkpoint:
     Raises:
         CheckpointError: if it is missing, broken, or of another format.
     """
-    path = find_checkpoint(path)
+    return _read(find_checkpoint(path), ("ema", "policy") if training else ("ema",), training)
+
+
+def _read(path: Path, weights: tuple[str, ...], training: bool) -> Checkpoint:
+    """The parts of a checkpoint that are asked for, each as it was written."""
     about = read_json(path / "policy.json")
     if not isinstance(about, dict) or about.get("format") != FORMAT:
         raise CheckpointError(
@@ -157,23 +186,41 @@ def read_checkpoint(path: str | Path, training: bool = True) -> Checkpoint:
         )
     try:
         config = from_dict(Config, about["config"])
-        step, made_by = int(about["step"]), dict(about["about"])
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        step, made_by = _whole_number(about["step"]), dict(about["about"])
+        digests = {str(name): str(digest) for name, digest in about.get("sha256", {}).items()}
+    except (AttributeError, KeyError, TypeError, *JSON_ERRORS) as error:
         raise CheckpointError(
             f"{path / 'policy.json'} holds a configuration that does not fit: {error}"
         ) from None
-    weights = state = None
+    if digests and digests.get("policy.json") != _digest(about):
+        raise CheckpointError(
+            f"{path / 'policy.json'} is not what was written: its SHA-256 differs; "
+            "copy it again, or use another checkpoint"
+        )
+
+    def tensors(name: str) -> dict[str, torch.Tensor]:
+        return read_tensors(path / f"{name}.safetensors", digests.get(f"{name}.safetensors"))
+
+    state = None
     if training:
-        weights = read_tensors(path / "policy.safetensors")
-        plain, tensors = read_json(path / "training.json"), read_tensors(path / "training.safetensors")
+        plain = read_json(path / "training.json", digests.get("training.json"))
         try:
-            state = join_tensors(plain, tensors)
-        except (KeyError, TypeError, ValueError) as error:
+            state = join_tensors(plain, tensors("training"))
+        except (KeyError, TypeError, *JSON_ERRORS) as error:
+            if isinstance(error, CheckpointError):
+                raise
             raise CheckpointError(
                 f"{path / 'training.json'} and training.safetensors do not belong together ({error!r}); "
                 f"remove {path}: the run goes on from the checkpoint before it"
             ) from None
-    return Checkpoint(step, config, weights, read_tensors(path / "ema.safetensors"), state, made_by)
+    parts = {name: tensors(name) for name in weights}
+    return Checkpoint(step, config, parts.get("policy"), parts.get("ema", {}), state, made_by)
+
+
+def _whole_number(value: Any) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise ValueError(f"step is {value!r}; it must be a whole number of at least 0")
+    return value
 
 
 def load_policy(
@@ -192,19 +239,53 @@ def load_policy(
         CheckpointError: if the checkpoint is missing or broken, or its weights do not fit its configuration.
     """
     path = find_checkpoint(path)
-    checkpoint = read_checkpoint(path, training=False)
-    state = checkpoint.ema if weights == "ema" else read_tensors(path / "policy.safetensors")
-    policy = build_policy(checkpoint.config.policy)
+    checkpoint = _read(path, ("ema" if weights == "ema" else "policy",), training=False)
+    state = checkpoint.ema if weights == "ema" else checkpoint.weights
+    policy = _build(checkpoint.config.policy, state, path)
     load_state(policy, state, path)
     return policy.eval().to(device)
+
+
+def _build(config: PolicyConfig, state: dict[str, torch.Tensor], where: Path) -> DiffusionPolicy:
+    """A policy with a place for `state`, and no other: a broken configuration can ask for any memory."""
+    try:
+        # First the shapes, without memory; robomimic's encoder cannot do without.
+        with contextlib.suppress(NotImplementedError), torch.device("meta"):
+            _refuse_misfit(build_policy(config), state, where)
+        return build_policy(config)
+    except UserError:
+        raise
+    except (ArithmeticError, LookupError, MemoryError, RuntimeError, TypeError, ValueError) as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise CheckpointError(
+            f"{where / 'policy.json'} holds a configuration that gives no policy: {reason}"
+        ) from None
 
 
 def load_state(policy: DiffusionPolicy, state: dict[str, torch.Tensor], where: Path) -> None:
     """Load a policy's state, strictly.
 
     Raises:
-        CheckpointError: naming the first entry that is missing, unknown, or of another shape.
+        CheckpointError: naming the first entry that is missing, unknown, of another shape, or not finite.
     """
+    _refuse_misfit(policy, state, where)
+    if name := first_not_finite(state):
+        raise CheckpointError(
+            f"{where}: entry {name!r} holds a value that is not finite; use an earlier checkpoint"
+        )
+    policy.load_state_dict(state)
+
+
+def first_not_finite(state: dict[str, torch.Tensor]) -> str | None:
+    """The name of the first tensor that holds a NaN or an infinity; a device is waited for once."""
+    names = [name for name, value in state.items() if value.is_floating_point()]
+    if not names:
+        return None
+    finite = torch.stack([state[name].isfinite().all().to(state[names[0]].device) for name in names])
+    return None if finite.all() else names[int(finite.logical_not().nonzero()[0])]
+
+
+def _refuse_misfit(policy: DiffusionPolicy, state: dict[str, torch.Tensor], where: Path) -> None:
     own = policy.state_dict()
     for name in sorted(own.keys() | state.keys()):
         if name not in state:
@@ -216,4 +297,3 @@ def load_state(policy: DiffusionPolicy, state: dict[str, torch.Tensor], where: P
                 f"{where}: entry {name!r} has shape {tuple(state[name].shape)}; "
                 f"its configuration wants {tuple(own[name].shape)}"
             )
-    policy.load_state_dict(state)

@@ -2,67 +2,99 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-import os
 from pathlib import Path
 from typing import Any
 
+import safetensors.torch
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 
 from ddpm_edu.errors import CheckpointError
-from ddpm_edu.files import write_atomically
+from ddpm_edu.files import sha256, write_atomically
+
+# What Python raises over JSON that is broken, or made to break a reader: too deep, too large, not text.
+JSON_ERRORS = (ValueError, OverflowError, RecursionError, MemoryError)
 
 
-def write_json(path: Path, content: Any) -> None:
-    """Write JSON, whole or not at all."""
+def write_json(path: Path, content: Any) -> str:
+    """Write JSON, whole or not at all; returns its SHA-256."""
+    return _write(path, (json.dumps(content, indent=2) + "\n").encode())
+
+
+def write_tensors(path: Path, tensors: dict[str, torch.Tensor]) -> str:
+    """Write tensors as safetensors, whole or not at all; returns the file's SHA-256."""
+    owned = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
+    return _write(path, safetensors.torch.save(owned))
+
+
+def _write(path: Path, content: bytes) -> str:
     with write_atomically(path) as file:
-        file.write((json.dumps(content, indent=2) + "\n").encode())
+        file.write(content)
+    return hashlib.sha256(content).hexdigest()
 
 
-def read_json(path: Path) -> Any:
-    """Read JSON.
+def parse_json(text: bytes) -> Any:
+    """What a JSON text says.
 
     Raises:
-        CheckpointError: if the file is missing or is not JSON.
+        ValueError, OverflowError, RecursionError, MemoryError: if it is no JSON, or cannot be shown: half of
+            a surrogate pair is a string in JSON and cannot be printed.
+    """
+    content = json.loads(text.decode("utf-8"))
+    if b"\\u" in text:
+        json.dumps(content, ensure_ascii=False).encode()
+    return content
+
+
+def read_json(path: Path, digest: str | None = None) -> Any:
+    """Read JSON.
+
+    Args:
+        path: the file.
+        digest: the SHA-256 that the file must have, if it is known.
+
+    Raises:
+        CheckpointError: if the file is missing, is not JSON, or is not the one that was written.
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise CheckpointError(f"{path} is missing; the checkpoint is incomplete, use another one") from None
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        _refuse_another_file(path, digest)
+        return parse_json(path.read_bytes())
+    except (OSError, *JSON_ERRORS) as error:
+        if isinstance(error, CheckpointError):
+            raise
         raise CheckpointError(f"{path} is not readable JSON: {_first_line(error)}; use another one") from None
 
 
-def write_tensors(path: Path, tensors: dict[str, torch.Tensor]) -> None:
-    """Write tensors as safetensors and sync them to the disk."""
-    owned = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
-    save_file(owned, path)
-    sync(path)
-
-
-def read_tensors(path: Path) -> dict[str, torch.Tensor]:
+def read_tensors(path: Path, digest: str | None = None) -> dict[str, torch.Tensor]:
     """Read safetensors; nothing in such a file can run code.
 
+    Args:
+        path: the file.
+        digest: the SHA-256 that the file must have, if it is known.
+
     Raises:
-        CheckpointError: if the file is missing, truncated, or of another format.
+        CheckpointError: if the file is missing, truncated, of another format, or not what was written.
     """
-    if not path.is_file():
-        raise CheckpointError(f"{path} is missing; the checkpoint is incomplete, use another one")
     try:
-        return load_file(path)
-    except (SafetensorError, OSError, ValueError) as error:
+        _refuse_another_file(path, digest)
+        return safetensors.torch.load_file(path)
+    except (SafetensorError, OSError, KeyError, TypeError, RuntimeError, *JSON_ERRORS) as error:
+        if isinstance(error, CheckpointError):
+            raise
         raise CheckpointError(f"{path} is not readable safetensors ({_first_line(error)})") from None
 
 
-def sync(path: Path) -> None:
-    """Wait until a file, or a folder's list of names, is on the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+def _refuse_another_file(path: Path, digest: str | None) -> None:
+    if not path.is_file():  # a pipe would be waited for
+        what = "is not a file" if path.exists() else "is missing"
+        raise CheckpointError(f"{path} {what}; the checkpoint is incomplete, use another one")
+    if digest is not None and sha256(path) != digest:
+        raise CheckpointError(
+            f"{path} is not what was written: its SHA-256 differs from the one in policy.json; "
+            "copy it again, or use another checkpoint"
+        )
 
 
 def split_tensors(state: Any) -> tuple[Any, dict[str, torch.Tensor]]:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from pathlib import Path
 from typing import Any
 
+from ddpm_edu.errors import CheckpointError
 from ddpm_edu.files import write_atomically
+from ddpm_edu.training.files import JSON_ERRORS, parse_json
 
 
 class RunLog:
@@ -42,13 +45,36 @@ class RunLog:
 
 
 def read_log(run_dir: str | Path) -> list[dict[str, Any]]:
-    """The entries of a run's log; a last line that was cut off by a kill is left out."""
+    """The entries of a run's log; a last line that was cut off by a kill is left out.
+
+    Raises:
+        CheckpointError: if a line is not one that a run has written, naming it.
+    """
     path = Path(run_dir) / "log.jsonl"
+    if not path.is_file():
+        return []
+    *lines, cut = path.read_bytes().split(b"\n")
     entries = []
-    if path.is_file():
-        for line in path.read_text(encoding="utf-8").splitlines():
-            try:
-                entries.append(json.loads(line))
-            except json.JSONDecodeError:
-                break
+    for number, line in enumerate(lines, start=1):
+        try:
+            entries.append(_entry(line))
+        except JSON_ERRORS:
+            raise CheckpointError(
+                f"{path}: line {number} is not an entry of a run's log; remove it, or choose another run"
+            ) from None
+    with contextlib.suppress(*JSON_ERRORS):
+        entries.append(_entry(cut))
     return entries
+
+
+def _entry(line: bytes) -> dict[str, Any]:
+    entry = parse_json(line)
+    if not isinstance(entry, dict):
+        raise ValueError("not an object")
+    if not isinstance(entry.get("step"), int):
+        raise ValueError("no step")
+    for value in entry.values():
+        if not isinstance(value, (int, float)):
+            raise ValueError("not a number")
+        float(value)  # an integer may be too large for one
+    return entry

@@ -1,13 +1,11 @@
-"""AdamW with the right decay for each part, a cosine learning rate, and the average of the weights."""
+"""AdamW with the right decay for each part, and a cosine learning rate."""
 
 from __future__ import annotations
 
 import math
 
 import torch
-from torch import Tensor
 from torch.optim.lr_scheduler import LambdaLR
-from torch.optim.swa_utils import AveragedModel
 
 from ddpm_edu.config import TrainingConfig
 from ddpm_edu.policy import DiffusionPolicy
@@ -43,17 +41,9 @@ def make_learning_rate(optimizer: torch.optim.Optimizer, config: TrainingConfig)
     return LambdaLR(optimizer, factor)
 
 
-def make_ema(policy: DiffusionPolicy, config: TrainingConfig) -> AveragedModel:
-    """The exponential moving average of the weights, whose memory grows with training.
-
-    After n updates its decay is min(`ema_max_decay`, 1 - (1 + n)^-`ema_power`): early on it follows the
-    weights, late it averages over thousands of steps. Buffers are copied, not averaged: BatchNorm's running
-    statistics would belong to other weights than the averaged ones, so the encoder has GroupNorm.
-    """
-
-    @torch.no_grad()
-    def update(averaged: list[Tensor], current: list[Tensor], n_averaged: Tensor) -> None:
-        decay = min(config.ema_max_decay, 1 - (1 + int(n_averaged)) ** -config.ema_power)
-        torch._foreach_lerp_(averaged, current, 1 - decay)
-
-    return AveragedModel(policy, multi_avg_fn=update)
+def set_learning_rate(schedule: LambdaLR) -> None:
+    """Gives the optimiser the rate of a schedule whose end has been moved, at the step that it is at."""
+    for group, base, factor in zip(
+        schedule.optimizer.param_groups, schedule.base_lrs, schedule.lr_lambdas, strict=True
+    ):
+        group["lr"] = base * factor(schedule.last_epoch)

@@ -10,13 +10,16 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
-INTERRUPTED, TERMINATED = "interrupted", "terminated"
+INTERRUPTED, TERMINATED, HUNG_UP = "interrupted", "terminated", "hung up"
+_REASONS = {signal.SIGINT: INTERRUPTED, signal.SIGTERM: TERMINATED, signal.SIGHUP: HUNG_UP}
+EXIT_CODES = {reason: 128 + number for number, reason in _REASONS.items()}
+"""As a shell tells signals; 0 is for a run that came to its end, or to a time limit that it was given."""
 
 
 class StopRequest:
-    """Notes Ctrl-C, SIGTERM and a time limit; the training loop asks between its steps.
+    """Notes Ctrl-C, SIGTERM, SIGHUP (a closed terminal) and a time limit; training asks between its steps.
 
-    A second Ctrl-C interrupts at once.
+    A second Ctrl-C interrupts at once. Under nohup a closed terminal stays unnoticed.
 
     Args:
         max_minutes: the time limit, or None.
@@ -31,7 +34,9 @@ class StopRequest:
         self._previous: dict[int, object] = {}
 
     def __enter__(self) -> StopRequest:
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in _REASONS:
+            if number == signal.SIGHUP and signal.getsignal(number) == signal.SIG_IGN:
+                continue
             try:
                 self._previous[number] = signal.signal(number, self._note)
             except ValueError:  # not the main thread: a notebook's own handling stays in charge
@@ -45,7 +50,7 @@ class StopRequest:
     def _note(self, number: int, frame: FrameType | None) -> None:
         if self.reason is not None:
             raise KeyboardInterrupt
-        self.reason = INTERRUPTED if number == signal.SIGINT else TERMINATED
+        self.reason = _REASONS[number]
 
     def __call__(self) -> bool:
         """Whether to stop now."""

@@ -8,13 +8,11 @@ resumed run equals an uninterrupted one, and two processes follow the same loss 
 from __future__ import annotations
 
 import math
-import platform
 import time
 from collections.abc import Callable
 from contextlib import closing, nullcontext
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from accelerate import Accelerator
@@ -26,22 +24,25 @@ from ddpm_edu.config import Config
 from ddpm_edu.cpu import accelerate_training
 from ddpm_edu.data.demonstrations import read_split
 from ddpm_edu.data.windows import Windows
-from ddpm_edu.errors import CheckpointError, ConfigError, UserError
+from ddpm_edu.errors import ConfigError, TrainingError, UserError
 from ddpm_edu.factory import build_policy
+from ddpm_edu.files import only_writer, refuse_foreign, remove_unfinished
 from ddpm_edu.paths import shipped_demonstrations
 from ddpm_edu.policy import DiffusionPolicy
-from ddpm_edu.settings import differences, to_dict
 from ddpm_edu.training.checkpoint import (
     BEST,
     Checkpoint,
-    list_checkpoints,
-    load_state,
-    read_checkpoint,
+    newest_step,
+    refuse_impostors,
     save_checkpoint,
     write_policy,
 )
+from ddpm_edu.training.ema import make_ema
+from ddpm_edu.training.fingerprint import fingerprint
 from ddpm_edu.training.log import RunLog, read_log
-from ddpm_edu.training.optimizer import make_ema, make_learning_rate, make_optimizer
+from ddpm_edu.training.losses import Losses
+from ddpm_edu.training.optimizer import make_learning_rate, make_optimizer
+from ddpm_edu.training.resume import about_run, begin_from, first_not_finite_entry, resume, training_state
 from ddpm_edu.training.stop import StopRequest
 from ddpm_edu.training.validation import Best, to_device, validation_action_error, validation_loss
 
@@ -72,14 +73,18 @@ class Trainer:
     """Trains one policy in one folder.
 
     Args:
-        config: the run. A folder that holds a checkpoint of the same configuration is resumed.
+        config: the run. A folder that holds a checkpoint of the same configuration is resumed; a run that
+            is given more steps goes on too, with the learning rates of the longer run.
         run_dir: the run's folder.
         policy: a policy to train instead of a fresh one.
         play: lets the averaged policy act, for `rollout_every`. It comes from above: training does not know
             the simulator.
+        init_from: a run or checkpoint whose averaged weights a fresh run begins with. Its normaliser is not
+            taken: that is fitted on what is trained on.
 
     Raises:
-        ConfigError: if the folder holds a run of another configuration.
+        ConfigError: if the folder holds a run of another configuration, or on other demonstrations.
+        CheckpointError: if the folder's newest checkpoint, or the one to begin from, is broken or unfit.
         DatasetError: if the demonstrations are missing or broken.
     """
 
@@ -89,6 +94,7 @@ class Trainer:
         run_dir: str | Path,
         policy: DiffusionPolicy | None = None,
         play: Play | None = None,
+        init_from: str | Path | None = None,
     ):
         self.config, self.run_dir = config, Path(run_dir)
         self.checkpoints = self.run_dir / "checkpoints"
@@ -114,12 +120,14 @@ class Trainer:
         # The same seed in every process: they must start from the same weights and draw the same noise.
         set_seed(training.seed)
         self.generator = torch.Generator().manual_seed(training.seed)
-        self.step = 0
+        self.step, self.seconds = 0, 0.0
+        self.losses = Losses(self.accelerator)
 
         self.policy = policy if policy is not None else build_policy(config.policy)
         path = config.data.path or shipped_demonstrations(config.policy.task, config.policy.observation)
         self.windows, self.validation = self._read(path)
         self.batches = self.windows.batches(training.batch_size, seed=training.seed)
+        self.init_from = begin_from(self, init_from) if init_from is not None else None
         self.policy.to(self.accelerator.device)
         self.ema = make_ema(self.policy, training)
         optimizer = make_optimizer(self.policy, training)
@@ -129,7 +137,7 @@ class Trainer:
         if training.compile != "no":
             self.policy.denoiser.compile(backend=training.compile)  # in place: its weights keep their names
         self.model, self.optimizer = self.accelerator.prepare(self.policy, optimizer)
-        self._resume()
+        resume(self)
 
     # ------------------------------------------------------------------------------------------ data
 
@@ -138,6 +146,7 @@ class Trainer:
         train, valid = read_split(
             path, config.task, config.observation, data.train_mask, data.valid_mask, data.max_demonstrations
         )
+        self.demonstrations = fingerprint(train, valid)
         if config.action == "absolute":
             train, valid = train.to_absolute(), valid.to_absolute()
         # Fitted on what is trained on, and nothing else.
@@ -159,15 +168,38 @@ class Trainer:
     # ------------------------------------------------------------------------------------------ loop
 
     def run(self, max_minutes: float | None = None, progress: bool = True) -> TrainingResult:
-        """Train until the last step, or until the time limit, Ctrl-C or SIGTERM, and save a checkpoint.
+        """Train until the last step, the time limit, Ctrl-C, SIGTERM or SIGHUP, and save a checkpoint.
 
         Args:
             max_minutes: stop cleanly after so many minutes.
             progress: show a progress bar.
+
+        Raises:
+            TrainingError: if a loss or a weight is not finite any more; the last checkpoint is from before.
+            BusyError: if another process trains in this folder.
+            UserError: if the folder holds other things than a run.
         """
+        with only_writer(self.run_dir) if self.accelerator.is_main_process else nullcontext():
+            self._refuse_another_folder()
+            return self._run(max_minutes, progress)
+
+    def _refuse_another_folder(self) -> None:
+        if not self.accelerator.is_main_process:
+            return
+        refuse_foreign(self.run_dir, ("checkpoints", "log.jsonl", "tensorboard"))
+        remove_unfinished(self.checkpoints)
+        refuse_impostors(self.checkpoints)
+        newest = newest_step(self.checkpoints)
+        if newest not in (0, self.step):
+            raise ConfigError(
+                f"another process has trained {self.run_dir} to step {newest}, since this one began at step "
+                f"{self.step}; start again to go on from there"
+            )
+
+    def _run(self, max_minutes: float | None, progress: bool) -> TrainingResult:
         training = self.config.training
         main = self.accelerator.is_main_process
-        started, losses, loss_mean = time.monotonic(), [], float("nan")
+        started, loss_mean = time.monotonic(), float("nan")
         log = RunLog(self.run_dir, self.step) if main else None
         bar = tqdm(
             total=training.steps,
@@ -178,15 +210,16 @@ class Trainer:
         )
         with (
             StopRequest(max_minutes, self.accelerator) as stop_requested,
+            closing(bar),  # before an error is said: its line would be in the way
             closing(log) if log else nullcontext(),
         ):
             while self.step < training.steps and not stop_requested():
-                losses.append(self._train_step())
+                self.losses.add(self._train_step())
                 bar.update()
                 if self.step % training.log_every == 0 or self.step == training.steps:
                     # Read only now: a GPU would have to be waited for at every step.
-                    loss_mean = self._mean_over_processes(float(torch.stack(losses).mean()))
-                    losses = []
+                    self._read_losses()
+                    loss_mean = self.losses.mean()
                     bar.set_postfix(loss=f"{loss_mean:.4f}")
                     if log:
                         rate = self.learning_rate.get_last_lr()[0]
@@ -198,7 +231,6 @@ class Trainer:
                     self._roll_out(log, started)
                 if self.step % training.checkpoint_every == 0 and self.step < training.steps:
                     self._save(started)
-        bar.close()
         path = self._save(started)
         if math.isnan(loss_mean):  # nothing was logged in this call: the run was finished already, or nearly
             logged = [entry["loss"] for entry in read_log(self.run_dir) if "loss" in entry]
@@ -244,16 +276,39 @@ class Trainer:
         """See `ddpm_edu.training.validation.validation_loss`: that of the averaged weights."""
         return validation_loss(self.ema.module, self.validation, self.config.training.batch_size, max_windows)
 
+    def _read_losses(self) -> None:
+        """See that training is still among the finite numbers; all processes do so at the same step."""
+        try:
+            self.losses.read(self.step)
+        except TrainingError as error:
+            raise self._diverged(str(error)) from None
+
+    def _diverged(self, what: str) -> TrainingError:
+        kept = (
+            f"{self.checkpoints} keeps step {newest_step(self.checkpoints)}"
+            if newest_step(self.checkpoints)
+            else "nothing was saved"
+        )
+        return TrainingError(
+            f"{what}, and {kept}; train again in another --run-dir with a lower --learning-rate than "
+            f"{self.config.training.learning_rate:g}"
+        )
+
     def _validate(self, log: RunLog | None) -> None:
+        self._read_losses()
         if log is None:  # every process would find the same
             return
         error = validation_action_error(self.ema.module, self.validation, self.config.training.batch_size)
-        log.write(self.step, validation_loss=self.validation_loss(), validation_action_error=error)
+        loss = self.validation_loss()
+        if not (math.isfinite(error) and math.isfinite(loss)):
+            raise self._diverged(f"the held-out loss is {loss} at step {self.step}")
+        log.write(self.step, validation_loss=loss, validation_action_error=error)
         if not self.best.by_success and self.best.improves(error, self.step):
             self._save_best()
 
     def _roll_out(self, log: RunLog | None, started: float) -> None:
         """Let the averaged policy act for a few episodes; what is learned does not depend on it."""
+        self._read_losses()
         if log is not None:
             random_state, was_training = torch.get_rng_state(), self.ema.training
             policy = self.ema.module.eval()
@@ -269,108 +324,29 @@ class Trainer:
                 self._save_best()
         self.accelerator.wait_for_everyone()
 
-    def _mean_over_processes(self, value: float) -> float:
-        if self.accelerator.num_processes == 1:
-            return value
-        tensor = torch.tensor(value, device=self.accelerator.device, dtype=torch.float64)
-        return float(self.accelerator.reduce(tensor, reduction="mean"))
-
     # ----------------------------------------------------------------------------------- checkpoints
-
-    @property
-    def about(self) -> dict[str, Any]:
-        """What made this run: versions and machine."""
-        from ddpm_edu import __version__
-
-        return {
-            "ddpm_edu": __version__,
-            "torch": torch.__version__,
-            "python": platform.python_version(),
-            "machine": platform.machine(),
-            "threads": torch.get_num_threads(),
-            "device": str(self.accelerator.device),
-        }
 
     def _save_best(self) -> None:
         """Keep the averaged weights of this step; training goes on from the last checkpoints only."""
-        about = {**self.about, BEST: str(self.best)}
+        about = {**about_run(self), BEST: str(self.best)}
         ema = self.ema.module.state_dict()
         write_policy(self.checkpoints / BEST, Checkpoint(self.step, self.config, None, ema, None, about))
 
     def _save(self, started: float) -> Path:
+        self._read_losses()
         folder = self.checkpoints / f"step_{self.step:08d}"
         if self.accelerator.is_main_process:
-            seconds = self.seconds + time.monotonic() - started
-            training = {
-                "optimizer": self.optimizer.state_dict(),
-                "learning_rate": self.learning_rate.state_dict(),
-                "n_averaged": self.ema.n_averaged,
-                "generator": self.generator.get_state(),
-                "batches": self.batches.state_dict(),
-                "torch": torch.get_rng_state(),
-                "cuda": [torch.cuda.get_rng_state()] if torch.cuda.is_available() else [],
-                "seconds": seconds,
-                BEST: asdict(self.best),
-            }
-            if self.accelerator.scaler is not None:
-                training["scaler"] = self.accelerator.scaler.state_dict()
+            state = training_state(self, self.seconds + time.monotonic() - started)
             checkpoint = Checkpoint(
                 self.step,
                 self.config,
                 self.policy.state_dict(),
                 self.ema.module.state_dict(),
-                training,
-                self.about,
+                state,
+                about_run(self),
             )
+            if entry := first_not_finite_entry(checkpoint):
+                raise self._diverged(f"after step {self.step} {entry} is not finite")
             save_checkpoint(self.checkpoints, checkpoint, keep=self.config.training.keep_checkpoints)
         self.accelerator.wait_for_everyone()
         return folder
-
-    def _resume(self) -> None:
-        self.seconds = 0.0
-        if not list_checkpoints(self.checkpoints):
-            return
-        checkpoint = read_checkpoint(self.run_dir)
-        self._refuse_another_run(checkpoint.config)
-        load_state(self.policy, checkpoint.weights, self.run_dir)
-        load_state(self.ema.module, checkpoint.ema, self.run_dir)
-        try:
-            self._restore(checkpoint.training)
-        except (AttributeError, KeyError, IndexError, RuntimeError, TypeError, ValueError) as error:
-            newest = list_checkpoints(self.checkpoints)[-1]
-            raise CheckpointError(
-                f"{newest / 'training.json'} does not hold what resuming needs ({error!r}); remove {newest}: "
-                "the run goes on from the checkpoint before it"
-            ) from None
-        self.step = checkpoint.step
-
-    def _restore(self, state: dict[str, Any]) -> None:
-        """Put back everything but the weights."""
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.learning_rate.load_state_dict(state["learning_rate"])
-        self.ema.n_averaged.copy_(state["n_averaged"])
-        self.generator.set_state(state["generator"])
-        self.batches.load_state_dict(state["batches"])
-        torch.set_rng_state(state["torch"])
-        if state["cuda"] and torch.cuda.is_available():
-            # Every process drew the same so far: each takes the first one's state for its own device.
-            torch.cuda.set_rng_state(state["cuda"][0])
-        if self.accelerator.scaler is not None:
-            self.accelerator.scaler.load_state_dict(state["scaler"])
-        self.seconds = state["seconds"]
-        kept = state.get(BEST)  # runs from before there was one go on too
-        if kept and kept["by_success"] == self.best.by_success:
-            self.best = Best(**kept)
-
-    def _refuse_another_run(self, saved: Config) -> None:
-        # How often to log, validate and save does not change what is learned.
-        free = ("log_every", "validate_every", "checkpoint_every", "keep_checkpoints")
-        free += ("rollout_every", "rollout_episodes")
-        same = {name: getattr(saved.training, name) for name in free}
-        mine = to_dict(replace(self.config, training=replace(self.config.training, **same)))
-        if changed := differences(to_dict(saved), mine):
-            name, old, new = changed[0]
-            raise ConfigError(
-                f"{self.run_dir} holds a run with {name} = {old!r}, and {new!r} is asked for; "
-                "choose another --run-dir, or the same settings to resume it"
-            )

@@ -6,6 +6,7 @@ own, so that looking does not change what is learned.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -90,7 +91,11 @@ class Best:
 
         Among equal numbers of successes the later step wins: it has been trained longer.
         """
-        better = self.value is None or (value >= self.value if self.by_success else value < self.value)
+        better = math.isfinite(value) and (
+            self.value is None
+            or not math.isfinite(self.value)
+            or (value >= self.value if self.by_success else value < self.value)
+        )
         if better:
             self.value, self.step = value, step
         return better

@@ -81,6 +81,17 @@ def test_a_half_written_checkpoint_is_not_taken(tmp_path, checkpoint):
         find_checkpoint(tmp_path)
 
 
+def pipe_at(path):
+    path.unlink()
+    os.mkfifo(path)
+
+
+def set_channels(path, channels):
+    config = json.loads((path / "policy.json").read_text())["config"]
+    config["policy"]["unet"]["down_dims"] = [channels, channels]
+    change(path, config=config)
+
+
 def cut(path, length):
     path.write_bytes(path.read_bytes()[:length])
 
@@ -99,11 +110,21 @@ def cut(path, length):
         (lambda p: change(p, config={"policy": {"horizon": 4, "n_action_steps": 2}}), "entry|shape"),
         (lambda p: change(p, config=[]), "configuration that does not fit"),
         (lambda p: change(p, step=None), "does not fit"),
+        (lambda p: change(p, step=float("inf")), "step is inf"),
+        (lambda p: change(p, config={"policy": {"denoiser": "\ud800"}}), "surrogates not allowed"),
+        (lambda p: (p / "policy.json").write_text("[" * 100_000), "not readable JSON"),
+        (lambda p: (p / "policy.json").write_text("9" * 5_000), "not readable JSON"),
+        (lambda p: (p / "policy.json").write_bytes(b"\xff"), "not readable JSON"),
+        (lambda p: pipe_at(p / "policy.json"), "holds no checkpoint"),
+        (lambda p: pipe_at(p / "ema.safetensors"), "ema.safetensors is not a file"),
+        (lambda p: set_channels(p, 10**12), "policy.json"),
+        (lambda p: set_channels(p, 10**5), "policy.json|shape"),
         (lambda p: change(p, about=None), "does not fit"),
     ],
 )
 def test_a_broken_checkpoint_is_refused_in_one_line(tmp_path, checkpoint, damage, message):
     path = save_checkpoint(tmp_path, checkpoint)
+    change(path)  # as written before there were digests
     damage(path)
     with pytest.raises(CheckpointError, match=message) as refusal:
         load_policy(path)
@@ -114,6 +135,7 @@ def test_a_broken_checkpoint_is_refused_in_one_line(tmp_path, checkpoint, damage
 @pytest.mark.parametrize("training", [{}, {"$dict": [["optimizer", {"$tensor": "nowhere"}]]}])
 def test_a_training_state_that_fits_nothing_is_refused_with_what_to_do(tmp_path, checkpoint, training):
     path = save_checkpoint(tmp_path, checkpoint)
+    change(path)
     (path / "training.json").write_text(json.dumps(training))
     with pytest.raises(CheckpointError, match="do not belong together"):
         read_checkpoint(path)
@@ -121,7 +143,52 @@ def test_a_training_state_that_fits_nothing_is_refused_with_what_to_do(tmp_path,
 
 def change(path, **values):
     about = json.loads((path / "policy.json").read_text())
+    about.pop("sha256", None)
     (path / "policy.json").write_text(json.dumps({**about, **values}))
+
+
+def flip(path, where):
+    content = bytearray(path.read_bytes())
+    content[where % len(content)] ^= 1
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    "name", ["policy.json", "policy.safetensors", "ema.safetensors", "training.safetensors"]
+)
+def test_one_changed_bit_is_found(tmp_path, checkpoint, name):
+    path = save_checkpoint(tmp_path, checkpoint)
+    content = (path / name).read_bytes()
+    # The last number of a file of tensors; the step in policy.json, which stays a number.
+    flip(path / name, content.index(b'"step": 5') + 8 if name == "policy.json" else -2)
+    with pytest.raises(CheckpointError, match=f"{name} is not what was written"):
+        read_checkpoint(path)
+
+
+def test_a_checkpoint_from_before_the_digests_opens(tmp_path, checkpoint):
+    path = save_checkpoint(tmp_path, checkpoint)
+    change(path)
+    assert read_checkpoint(path).step == 5
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_not_finite_are_refused(tmp_path, checkpoint, value):
+    name = next(name for name in checkpoint.ema if "weight" in name)
+    checkpoint.ema = {key: tensor.clone() for key, tensor in checkpoint.ema.items()}
+    checkpoint.ema[name].view(-1)[-1] = value
+    path = save_checkpoint(tmp_path, checkpoint)
+    with pytest.raises(CheckpointError, match="holds a value that is not finite") as refusal:
+        load_policy(path)
+    assert str(path) in str(refusal.value)
+    assert name in str(refusal.value)
+
+
+def test_what_only_has_a_checkpoints_name_is_not_taken_for_one(tmp_path, checkpoint):
+    (tmp_path / "step_00000005").write_text("mine")
+    assert list_checkpoints(tmp_path) == []
+    with pytest.raises(CheckpointError, match="step_00000005 has a checkpoint's name, and is none"):
+        save_checkpoint(tmp_path, checkpoint)
+    assert (tmp_path / "step_00000005").read_text() == "mine"
 
 
 class Malicious:

@@ -9,7 +9,8 @@ import torch
 
 from ddpm_edu.config import TrainingConfig
 from ddpm_edu.factory import make_policy
-from ddpm_edu.training.optimizer import make_ema, make_learning_rate, make_optimizer
+from ddpm_edu.training.ema import make_ema
+from ddpm_edu.training.optimizer import make_learning_rate, make_optimizer
 
 
 @pytest.fixture

@@ -30,7 +30,7 @@ TINY = dict(
     n_groups=4,
     diffusion_step_embed_dim=16,
     batch_size=16,
-    warmup_steps=5,
+    warmup_steps=1,
     log_every=5,
     validate_every=10,
     checkpoint_every=10,
@@ -124,7 +124,7 @@ def command(run_dir, steps, launch=()):
         "--batch-size",
         "16",
         "--warmup-steps",
-        "5",
+        "1",
     ]
     options += [
         "--log-every",
