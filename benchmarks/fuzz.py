@@ -181,7 +181,45 @@ def _load_training() -> None:
     import ddpm_edu.training.trainer  # noqa: F401
 
 
-KINDS = {"hdf5": Kind(hdf5_corpus, hdf5_commands, _load_training)}
+# ----------------------------------------------------------------- a run: JSON, log, safetensors
+
+
+_TINY = ["--horizon", "4", "--n-action-steps", "2", "--down-dims", "8", "16", "--n-groups", "4"]
+_TINY += ["--diffusion-step-embed-dim", "8", "--batch-size", "4", "--max-demonstrations", "1"]
+_TINY += ["--num-train-timesteps", "4", "--num-inference-steps", "2", "--warmup-steps", "0"]
+
+
+def run_corpus(folder: Path) -> list[Path]:
+    """The files of a run of two steps, without digests, so that damage gets as far as it can."""
+    run = folder / "run"
+    words = ["train", *_TINY, "--steps", "2", "--log-every", "1", "--run-dir", str(run)]
+    if wrong := judge(words, folder, 300):
+        raise RuntimeError(f"{words} {wrong}")
+    checkpoint = run / "checkpoints" / "step_00000002"
+    about = json.loads((checkpoint / "policy.json").read_text())
+    del about["sha256"]
+    (checkpoint / "policy.json").write_text(json.dumps(about))
+    return [run / "log.jsonl", *sorted(checkpoint.iterdir())]
+
+
+def run_commands(path: Path, out: Path) -> list[list[str]]:
+    """The run goes on, and another begins from its weights."""
+    whole = next(parent / "whole" for parent in path.parents if (parent / "whole").is_dir())
+    run = out / "run"
+    shutil.copytree(whole / "run", run)
+    place = run if path.name == "log.jsonl" else run / "checkpoints" / "step_00000002"
+    shutil.copy(path, place / path.name)
+    longer = ["train", *_TINY, "--steps", "3", "--log-every", "1"]
+    return [
+        [*longer, "--run-dir", str(run)],
+        [*longer, "--run-dir", str(out / "fresh"), "--init-from", str(run)],
+    ]
+
+
+KINDS = {
+    "hdf5": Kind(hdf5_corpus, hdf5_commands, _load_training),
+    "run": Kind(run_corpus, run_commands, _load_training),
+}
 
 
 # ------------------------------------------------------------------------------------------- running

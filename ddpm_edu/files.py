@@ -106,6 +106,17 @@ def refuse_foreign(folder: str | Path, ours: Iterable[str]) -> None:
         )
 
 
+def plain_name(name: str) -> str:
+    """A name that stays in the folder that it is put into.
+
+    Raises:
+        UserError: if it has a slash or is no name at all.
+    """
+    if not name.strip(". ") or set(name) & set("/\\\0"):
+        raise UserError(f"the name {name!r} leads out of its folder; take one without slashes")
+    return name
+
+
 def remove_folder(path: Path) -> None:
     """Removes a folder so that a stop in the middle leaves nothing that looks whole."""
     shutil.rmtree(path.rename(partial_name(path)))

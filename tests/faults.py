@@ -18,7 +18,7 @@ from ddpm_edu import files
 
 
 class DiskFails:
-    """Counts opening, writing, syncing, renaming, making folders and large allocations, and fails one of them.
+    """Counts opening, writing, syncing, renaming, new folders and large allocations, and fails one of them.
 
     Args:
         monkeypatch: puts everything back.

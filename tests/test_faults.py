@@ -15,8 +15,9 @@ from random_data import make_demonstrations
 from ddpm_edu.config import Config
 from ddpm_edu.data.split import split
 from ddpm_edu.data.writer import Demonstration, DemonstrationWriter
+from ddpm_edu.errors import UserError
 from ddpm_edu.factory import make_policy
-from ddpm_edu.files import remove_unfinished, write_atomically
+from ddpm_edu.files import plain_name, refuse_foreign, remove_unfinished, write_atomically
 from ddpm_edu.presets import preset
 from ddpm_edu.training.checkpoint import (
     Checkpoint,
@@ -86,7 +87,9 @@ def test_a_checkpoint_of_training_and_the_rotation_of_older_ones(tmp_path, disk,
 @pytest.mark.parametrize("exchange", [True, False])
 def test_a_policy_in_the_place_of_another(tmp_path, disk, checkpoints, exchange, monkeypatch):
     # The best checkpoint, an imported one, a shipped one.
-    if not exchange:  # a file system without it: what has been moved aside comes back, unless the power is cut
+    if (
+        not exchange
+    ):  # a file system without it: what has been moved aside comes back, unless the power is cut
         monkeypatch.setattr("ctypes.CDLL", lambda *arguments, **named: None)
     target = tmp_path / "best"
 
@@ -127,6 +130,23 @@ def test_the_log_of_a_run_that_goes_on(tmp_path, disk):
     for_every_request(disk, prepare, work, lambda: [entry["step"] for entry in read_log(tmp_path)])
 
 
+@pytest.mark.parametrize("name", ["../x", "a/b", "..", "", "a\\b"])
+def test_a_name_stays_in_its_folder(name):
+    with pytest.raises(UserError, match="leads out of its folder"):
+        plain_name(name)
+
+
+def test_a_folder_of_other_things_is_refused(tmp_path):
+    refuse_foreign(tmp_path / "missing", ["01.ipynb"])
+    (tmp_path / ".hidden").touch()
+    refuse_foreign(tmp_path, ["01.ipynb"])
+    (tmp_path / "can.hdf5").touch()
+    with pytest.raises(UserError, match=r"holds can\.hdf5 and nothing that this command has written"):
+        refuse_foreign(tmp_path, ["01.ipynb"])
+    (tmp_path / "01.ipynb").touch()
+    refuse_foreign(tmp_path, ["01.ipynb"])
+
+
 def write_demonstrations(path, count):
     source, env_args = make_demonstrations(lengths=(6,) * count), {"env_name": "PickPlaceCan"}
     with DemonstrationWriter(path, env_args) as writer:
@@ -134,7 +154,7 @@ def write_demonstrations(path, count):
             rows = source.steps(index)
             obs = {key: value[rows] for key, value in source.obs.items()}
             states = np.zeros((6, 4))
-            writer.add(Demonstration(source.action[rows], obs, states, states[:, 0], "<mujoco/>", {}))
+            writer.add(Demonstration(obs, source.action[rows], states, states[:, 0], "<mujoco/>", {}))
 
 
 def demonstrations_in(path):

@@ -28,7 +28,7 @@ from ddpm_edu.course.exercises import (
     stub_source,
 )
 from ddpm_edu.errors import NotebookError
-from ddpm_edu.files import write_atomically
+from ddpm_edu.files import refuse_foreign, write_atomically
 
 OURS = "ddpm_edu"  # key of our entry in a built notebook's metadata
 SOLVED_NOTE = re.compile(r"^This is the solved notebook.*?(?=\n\n|\Z)", flags=re.MULTILINE | re.DOTALL)
@@ -202,6 +202,8 @@ def build_course(
             f"{student} and {instructor} must be two folders, and neither that of the solved notebooks; "
             "choose others with --out and --instructor"
         )
+    for folder in (student, instructor):
+        refuse_foreign(folder, [source.path.name for source in sources])
     if not force:
         for path, _, _ in plan:
             _refuse_edited(path)

@@ -10,7 +10,7 @@ from typing import Any
 
 from ddpm_edu.config import Config, PolicyConfig
 from ddpm_edu.errors import CheckpointError, ConfigError, DatasetError
-from ddpm_edu.files import write_atomically
+from ddpm_edu.files import plain_name, write_atomically
 from ddpm_edu.reporting.card_commands import demonstrations_command, training_command
 from ddpm_edu.reporting.card_pages import card_page
 from ddpm_edu.settings import differences, from_dict, override, to_dict
@@ -65,7 +65,7 @@ def make_card(
         raise ConfigError(f"{run / 'log.jsonl'} holds no loss; a card needs the run's learning curve")
     rollout = _find_rollout(run) if rollout is None else Path(rollout)
     played = _played(rollout)[1]
-    name = name or card_name(config, played["n_action_steps"])
+    name = plain_name(name or card_name(config, played["n_action_steps"]))
     losses = [entry for entry in log if "loss" in entry]
     held_out = [entry["validation_loss"] for entry in log if "validation_loss" in entry]
     demonstrations = config.data.path or f"data/{config.policy.task}_{config.policy.observation}.hdf5"
