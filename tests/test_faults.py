@@ -22,7 +22,6 @@ from ddpm_edu.presets import preset
 from ddpm_edu.training.checkpoint import (
     Checkpoint,
     list_checkpoints,
-    load_policy,
     read_checkpoint,
     save_checkpoint,
     write_policy,
@@ -98,7 +97,6 @@ def test_a_policy_in_the_place_of_another(tmp_path, disk, checkpoints, exchange,
         write_policy(target, checkpoints[0])
 
     def state():
-        load_policy(target)
         return read_checkpoint(target).step
 
     def work():
