@@ -92,14 +92,14 @@ def test_a_learning_rate_that_is_too_high_is_one_line(tmp_path, capsys):
         "--steps",
         "60",
         "--learning-rate",
-        "1e18",
+        "1e8",
         "--run-dir",
         str(tmp_path / "run"),
     ]
     assert cli.main(words) == 2
     said = capsys.readouterr().err.splitlines()[-1]
     assert said.startswith("error: ")
-    assert "lower --learning-rate than 1e+18" in said
+    assert "lower --learning-rate than 1e+08" in said
     for path in list_checkpoints(tmp_path / "run" / "checkpoints"):
         load_policy(path)
 
