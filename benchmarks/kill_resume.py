@@ -38,7 +38,7 @@ from ddpm_edu.paths import shipped_demonstrations
 from ddpm_edu.presets import preset
 from ddpm_edu.simulation.collect import collect
 from ddpm_edu.simulation.kept import load_demonstration
-from ddpm_edu.simulation.render import render
+from ddpm_edu.simulation.render_file import render
 from ddpm_edu.third_party import import_robosuite
 from ddpm_edu.training.checkpoint import list_checkpoints, read_checkpoint
 from ddpm_edu.training.log import read_log

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 
@@ -38,13 +37,13 @@ def collect(
         overwrite: replace a file that was made with other settings.
     """
     from ddpm_edu.simulation.collect import collect as collect_demonstrations
+    from ddpm_edu.simulation.workers import default_workers
 
     out = out or Path("runs") / "demonstrations" / f"{task}_{observation}.hdf5"
     out.parent.mkdir(parents=True, exist_ok=True)
-    cores = len(os.sched_getaffinity(0))
     try:
         collection = collect_demonstrations(
-            task, n, out, observation, seed, workers or min(cores, n), disturbance, overwrite
+            task, n, out, observation, seed, workers or default_workers(n), disturbance, overwrite
         )
     except KeyboardInterrupt:
         print("\ninterrupted; what is finished is kept, the same command goes on from there", file=sys.stderr)

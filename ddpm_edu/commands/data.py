@@ -155,8 +155,8 @@ def render(
         workers: processes; by default one for each core.
         overwrite: replace a file that was made otherwise.
     """
-    from ddpm_edu.simulation.render import default_workers
-    from ddpm_edu.simulation.render import render as replay
+    from ddpm_edu.simulation.render_file import render as replay
+    from ddpm_edu.simulation.workers import default_workers
 
     try:
         print(replay(path, out, n, workers or default_workers(n), overwrite))

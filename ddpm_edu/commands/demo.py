@@ -81,7 +81,7 @@ def demo(
 def _collected(settings: Settings, workers: int | None) -> Path:
     """Demonstrations of the scripted expert; those of an earlier call are found again."""
     from ddpm_edu.simulation.collect import collect
-    from ddpm_edu.simulation.render import default_workers
+    from ddpm_edu.simulation.workers import default_workers
 
     task, observation = settings.policy.task, settings.policy.observation
     n = settings.data.max_demonstrations or DEMONSTRATIONS

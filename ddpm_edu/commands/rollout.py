@@ -44,7 +44,8 @@ def rollout(
     """
     import torch
 
-    from ddpm_edu.reporting.report import summarize, write_report
+    from ddpm_edu.files import only_writer
+    from ddpm_edu.reporting.report import refuse_foreign_report, summarize, write_report
     from ddpm_edu.settings import at_least
     from ddpm_edu.simulation.rollout import rollout as play
     from ddpm_edu.training.checkpoint import BEST, find_checkpoint, load_policy, read_checkpoint
@@ -69,18 +70,25 @@ def rollout(
         part = "rollout-best" if path.name == BEST else "rollout"
         out = run_dir / part if run_dir != path else Path("runs") / f"{path.name}-rollout"
     # A place that cannot be written to must show before the episodes are played, not after.
-    out.mkdir(parents=True, exist_ok=True)
-    result = play(
-        policy, policy.config.task, episodes, first_seed=first_seed, workers=workers, noise_seed=noise_seed
-    )
-    report = write_report(
-        run_dir,
-        policy,
-        result,
-        out=out,
-        checkpoint=path,
-        training=read.config.training,
-        step=read.step,
-        videos=videos,
-    )
+    with only_writer(out):
+        out.mkdir(parents=True, exist_ok=True)
+        refuse_foreign_report(out)
+        result = play(
+            policy,
+            policy.config.task,
+            episodes,
+            first_seed=first_seed,
+            workers=workers,
+            noise_seed=noise_seed,
+        )
+        report = write_report(
+            run_dir,
+            policy,
+            result,
+            out=out,
+            checkpoint=path,
+            training=read.config.training,
+            step=read.step,
+            videos=videos,
+        )
     print(summarize(result, report))

@@ -2,8 +2,8 @@
 
 robomimic 0.5 names the files (`robomimic/__init__.py`, `HF_REPO_ID`): `v1.5/<task>/<type>/low_dim_v15.hdf5`
 has states, actions and low-dim observations, `demo_v15.hdf5` states and actions alone. There are none with
-images: `ddpm_edu.simulation.render` makes them. ph are 200 demonstrations by one practised operator, mh 300
-by six.
+images: `ddpm_edu.simulation.render_file` makes them. ph are 200 demonstrations by one practised operator, mh
+300 by six.
 
 huggingface_hub 2 throws away what a killed download had fetched (each process begins a file of its own). Here
 the bytes wait beside the file, under a name that holds their checksum, and the next call asks for the rest.

@@ -10,7 +10,7 @@ from ddpm_edu.presets import PRESETS, preset
 from ddpm_edu.settings import differences, to_dict
 from ddpm_edu.simulation.collect import collection_settings
 from ddpm_edu.simulation.episodes import Disturbance
-from ddpm_edu.simulation.render import rendering_settings
+from ddpm_edu.simulation.render_file import rendering_settings
 
 
 def training_command(config: Config, run_dir: str) -> str:

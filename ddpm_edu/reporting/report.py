@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ddpm_edu.config import TrainingConfig
-from ddpm_edu.errors import ConfigError, SimulatorError
+from ddpm_edu.errors import ConfigError, DatasetError, SimulatorError
 from ddpm_edu.files import write_atomically
 from ddpm_edu.reporting.report_page import render_page
 from ddpm_edu.settings import to_dict
-from ddpm_edu.simulation.replay import choose_episodes, record_episodes
+from ddpm_edu.simulation.replay import choose_episodes, film_episodes
+from ddpm_edu.simulation.results import NUMBERS as ROLLOUT
 from ddpm_edu.simulation.results import RolloutResult
 from ddpm_edu.tasks import get_task
 from ddpm_edu.training.log import read_log
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from ddpm_edu.policy import DiffusionPolicy
 
 PAGE, NUMBERS, VIDEO = "report.html", "report.json", "video.mp4"
+_PICTURES = ("success_rate", "episodes", "learning_curve", "strip", "denoising")
 _PACKAGES = ("ddpm_edu", "torch", "diffusers", "robosuite", "mujoco", "robomimic", "numpy")
 
 
@@ -83,7 +85,7 @@ def write_report(
     try:
         if videos:
             chosen = choose_episodes(result.episodes, videos)
-            recordings = record_episodes(_side_by_side(chosen), result.task, progress=progress)
+            recordings = film_episodes(_side_by_side(chosen), result.task, progress=progress)
             write_video(out / VIDEO, recordings)
             pictures["strip"] = _picture(strip(recordings[0]))
     except SimulatorError as error:
@@ -104,6 +106,23 @@ def write_report(
     with write_atomically(out / PAGE) as file:
         file.write(render_page(numbers, pictures, video).encode())
     return out / PAGE
+
+
+def refuse_foreign_report(out: Path) -> None:
+    """Refuses a folder in which something that no rollout wrote stands where a report would.
+
+    Raises:
+        ConfigError: naming it.
+    """
+    names = (PAGE, NUMBERS, VIDEO, ROLLOUT, *(f"{name}.png" for name in _PICTURES))
+    there = [name for name in names if os.path.lexists(out / name)]
+    try:
+        if there:
+            RolloutResult.load(out)
+    except DatasetError:
+        raise ConfigError(
+            f"{out / there[0]} exists, and no rollout wrote it; give another --out, or move it away"
+        ) from None
 
 
 def summarize(result: RolloutResult, report: Path | None = None) -> str:

@@ -14,7 +14,6 @@ import json
 import os
 import shutil
 from collections.abc import Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -22,12 +21,12 @@ from typing import Any
 from tqdm.auto import tqdm
 
 from ddpm_edu.data.writer import DemonstrationWriter
-from ddpm_edu.errors import ConfigError, SimulatorError
-from ddpm_edu.files import write_atomically
-from ddpm_edu.simulation.env import ManipulationEnv, make_env
-from ddpm_edu.simulation.episodes import Disturbance, record_episode
-from ddpm_edu.simulation.kept import load_demonstration, save_demonstration
-from ddpm_edu.simulation.workers import in_worker, worker_pool
+from ddpm_edu.errors import ConfigError, DatasetError, SimulatorError
+from ddpm_edu.files import only_writer, write_atomically
+from ddpm_edu.simulation.env import make_env
+from ddpm_edu.simulation.episodes import Disturbance, record_attempt
+from ddpm_edu.simulation.kept import load_demonstration, prepare_folder, save_demonstration
+from ddpm_edu.simulation.workers import Workers
 from ddpm_edu.tasks import ObservationMode, Task, get_task
 
 # Changes when the same settings would give other demonstrations, so that no old attempt is mixed in.
@@ -82,8 +81,7 @@ def collect(
         out: the HDF5 file to make.
         observation: "low_dim", or "image" to record both cameras as well.
         seed: the same seed gives the same demonstrations; different ones share no episode.
-        workers: processes. With more than one, a script that calls this needs the usual
-            `if __name__ == "__main__":`.
+        workers: processes; a script that calls this needs the usual `if __name__ == "__main__":`.
         disturbance: how the expert is disturbed while it is recorded.
         overwrite: replace a file that was made with other settings.
         progress: show a progress bar on stderr.
@@ -93,7 +91,7 @@ def collect(
 
     Raises:
         ConfigError: if a number is out of range, or `out` holds something else and `overwrite` is False.
-        SimulatorError: if no renderer is available for images, the disk is full, or a worker dies.
+        SimulatorError: if no renderer is available for images, the disk is full, or workers keep dying.
     """
     task = get_task(task)
     task.observation(observation)
@@ -111,14 +109,31 @@ def collect(
         "seed": seed,
         "disturbance": asdict(disturbance or Disturbance()),
     }
-    done = collection_settings(out)
-    if done is not None and done.pop("n", None) == n and done == settings:
-        return _summary(out)
-    if out.exists() and not overwrite:
+    with only_writer(out):
+        return _collect(out, n, task, observation, settings, disturbance, workers, overwrite, progress)
+
+
+def _collect(
+    out: Path,
+    n: int,
+    task: Task,
+    observation: ObservationMode,
+    settings: dict[str, Any],
+    disturbance: Disturbance | None,
+    workers: int,
+    overwrite: bool,
+    progress: bool,
+) -> Collection:
+    found = collection_settings(out)
+    if found == {**settings, "n": n}:
+        return _summary(out, n)
+    if os.path.lexists(out) and found is None:
+        raise ConfigError(f"{out} exists and is no collection of ddpm-edu collect; give another name")
+    if found is not None and not overwrite:
         raise ConfigError(
             f"{out} exists and was made with other settings; give another name, or overwrite it explicitly"
         )
-    folder = out.with_name(out.name + ".attempts")
+    folder, seed = out.with_name(out.name + ".attempts"), settings["seed"]
     try:
         kept = _prepare(folder, settings)
         with naming_full_disk(out):
@@ -128,7 +143,7 @@ def collect(
     finally:
         if out.exists() and collection_settings(out) == {**settings, "n": n}:
             shutil.rmtree(folder, ignore_errors=True)
-    return _summary(out)
+    return _summary(out, n)
 
 
 # ---------------------------------------------------------------------- attempts on disk
@@ -136,31 +151,10 @@ def collect(
 
 def _prepare(folder: Path, settings: dict[str, Any]) -> dict[int, bool]:
     """The attempts that an earlier run has finished: number -> success. Others' attempts are removed."""
-    marker = folder / "settings.json"
-    if folder.exists():
-        try:
-            same = json.loads(marker.read_text()) == settings
-        except (OSError, ValueError):
-            same = False
-        if not same:
-            shutil.rmtree(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    if not marker.exists():
-        with write_atomically(marker) as file:
-            file.write(json.dumps(settings, indent=4).encode())
+    prepare_folder(folder, settings)
     kept = {int(path.stem.split("_")[1]): True for path in folder.glob("attempt_*.zip")}
     kept |= {int(path.stem.split("_")[1]): False for path in folder.glob("attempt_*.failed")}
     return kept
-
-
-def _run_attempt(env: ManipulationEnv, number: int, seed: int, disturbance: Disturbance | None, folder: Path):
-    demonstration, success = record_episode(env, seed * _SEEDS_PER_COLLECTION + number, disturbance)
-    if success:
-        save_demonstration(folder / f"attempt_{number}.zip", demonstration)
-    else:
-        with write_atomically(folder / f"attempt_{number}.failed"):
-            pass
-    return number, success
 
 
 # ---------------------------------------------------------------------- running attempts
@@ -191,11 +185,12 @@ def _attempt_until(
     """Runs attempts until the first n successes are known, and enters them in `kept`."""
     if _first_successes(kept, n) is not None:
         return
-    arguments = (task, observation, disturbance, folder, seed)
     bar = tqdm(total=n, initial=min(n, sum(kept.values())), unit="demo", disable=not progress)
     bar.set_description(f"{task.title}, {observation}")
-    with bar, _attempts(kept, workers, arguments) as results:
-        for number, success in results:
+    arguments = (task, observation, disturbance, folder, seed)
+    missing = (number for number in range(_SEEDS_PER_COLLECTION) if number not in kept)
+    with bar, Workers(workers, _Attempts, arguments, "attempt {}".format) as pool:
+        for number, success in pool.work(missing):
             kept[number] = success
             bar.update(bool(success) and bar.n < n)
             bar.set_postfix(failed=sum(not success for success in kept.values()))
@@ -207,47 +202,28 @@ def _attempt_until(
                 )
 
 
-@contextlib.contextmanager
-def _attempts(kept: dict[int, bool], workers: int, arguments: tuple) -> Iterator[Iterator[tuple[int, bool]]]:
-    """Finished attempts, in whatever order they finish."""
-    missing = (number for number in range(_SEEDS_PER_COLLECTION) if number not in kept)
-    if workers == 1:
-        _start_worker(*arguments)
-        try:
-            yield (_work(number) for number in missing)
-        finally:
-            _stop_worker()
-        return
-    with worker_pool(workers, _start_worker, arguments, "a worker process") as pool:
+class _Attempts:
+    """Makes attempts, in a process of `Workers`."""
 
-        def results() -> Iterator[tuple[int, bool]]:
-            running: set[Future] = {pool.submit(in_worker, _work, next(missing)) for _ in range(workers + 1)}
-            while True:
-                finished, running = wait(running, return_when=FIRST_COMPLETED)
-                for future in finished:
-                    running.add(pool.submit(in_worker, _work, next(missing)))
-                    yield future.result()
+    def __init__(
+        self,
+        task: Task,
+        observation: ObservationMode,
+        disturbance: Disturbance | None,
+        folder: Path,
+        seed: int,
+    ) -> None:
+        self.env = make_env(task, observation)
+        self.disturbance, self.folder, self.first_seed = disturbance, folder, seed * _SEEDS_PER_COLLECTION
 
-        yield results()
-
-
-_worker: dict[str, Any] = {}
-
-
-def _start_worker(
-    task: Task, observation: ObservationMode, disturbance: Disturbance | None, folder: Path, seed: int
-) -> None:
-    env = make_env(task, observation)
-    _worker.update(env=env, disturbance=disturbance, folder=folder, seed=seed)
-
-
-def _stop_worker() -> None:
-    _worker.pop("env").close()
-    _worker.clear()
-
-
-def _work(number: int) -> tuple[int, bool]:
-    return _run_attempt(_worker["env"], number, _worker["seed"], _worker["disturbance"], _worker["folder"])
+    def __call__(self, number: int) -> bool:
+        demonstration, success = record_attempt(self.env, self.first_seed + number, self.disturbance)
+        if success:
+            save_demonstration(self.folder / f"attempt_{number}.zip", demonstration)
+        else:
+            with write_atomically(self.folder / f"attempt_{number}.failed"):
+                pass
+        return success
 
 
 # ---------------------------------------------------------------------- the file
@@ -285,17 +261,19 @@ def collection_settings(out: str | Path) -> dict[str, Any] | None:
     try:
         with h5py.File(out, "r") as file:
             return json.loads(file["data"].attrs["collection"])
-    except (OSError, KeyError, ValueError):
+    except (OSError, KeyError, ValueError, TypeError):
         return None
 
 
-def _summary(out: Path) -> Collection:
+def _summary(out: Path, n: int) -> Collection:
     import h5py
 
     with h5py.File(out, "r") as file:
         data = file["data"]
         lengths = tuple(int(data[f"demo_{i}"].attrs["num_samples"]) for i in range(len(data)))
         attempts, failures = int(data.attrs["attempts"]), int(data.attrs["failures"])
+    if len(lengths) != n:
+        raise DatasetError(f"{out} holds {len(lengths)} of {n} demonstrations; remove it and collect again")
     return Collection(out, len(lengths), attempts, failures, sum(lengths), lengths)
 
 

@@ -14,16 +14,18 @@ Three things differ from calling robosuite directly, and each removes a hidden d
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import gymnasium
 import numpy as np
 
 from ddpm_edu.errors import SimulatorError
-from ddpm_edu.simulation.model_xml import portable_model_xml
-from ddpm_edu.simulation.rendering import Renderer
+from ddpm_edu.simulation.model_xml import portable_model_xml, with_own_assets
+from ddpm_edu.simulation.renderer import Renderer
 from ddpm_edu.simulation.robosuite_arguments import CAMERAS, IMAGE_SIZE, robosuite_arguments
 from ddpm_edu.simulation.sensors import Sensors
+from ddpm_edu.simulation.workers import sign_of_life
 from ddpm_edu.tasks import ObservationKey, ObservationMode, Task, get_task
 from ddpm_edu.third_party import import_robosuite
 
@@ -48,7 +50,7 @@ def make_env(
         observation: "low_dim" or "image": which of the task's observations to return.
         seed: seed of the first episode when `reset` is called without one; later episodes follow from it.
         max_steps: control steps before an episode is cut off; the task's own number by default (400).
-        fast_rendering: render images the fast way; see `ddpm_edu.simulation.rendering`.
+        fast_rendering: render images the fast way; see `ddpm_edu.simulation.renderer`.
 
     Returns:
         A `gymnasium.Env`; see `ManipulationEnv`.
@@ -311,8 +313,9 @@ class ManipulationEnv(gymnasium.Env):
         self._env.rng.bit_generator.state = np.random.default_rng(seed).bit_generator.state
 
     def _load(self, model_xml: str) -> None:
+        assets = Path(self._robosuite.__file__).parent / "models" / "assets"
         try:
-            self._env.reset_from_xml_string(self._env.edit_model_xml(model_xml))
+            self._env.reset_from_xml_string(self._env.edit_model_xml(with_own_assets(model_xml, assets)))
         except Exception as error:
             self.model_xml = ""  # the next reset loads the task's own model again
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
@@ -345,6 +348,7 @@ class ManipulationEnv(gymnasium.Env):
         self._steps = 0
 
     def _observe(self, keys: tuple[ObservationKey, ...]) -> dict[str, np.ndarray]:
+        sign_of_life()
         low_dim = self._sensors.read()
         observation = {}
         for key in keys:

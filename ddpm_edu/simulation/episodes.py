@@ -34,7 +34,7 @@ class Disturbance:
     push_size: float = 0.7
 
 
-def record_episode(
+def record_attempt(
     env: ManipulationEnv, seed: int, disturbance: Disturbance | None = None
 ) -> tuple[Demonstration, bool]:
     """Lets an expert try one episode.

@@ -6,15 +6,44 @@ Collecting and rendering keep each finished demonstration at once, so that a sto
 from __future__ import annotations
 
 import json
+import shutil
 import zipfile
 import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from ddpm_edu.data.writer import Demonstration
-from ddpm_edu.errors import DatasetError
+from ddpm_edu.errors import ConfigError, DatasetError
 from ddpm_edu.files import write_atomically
+
+
+def prepare_folder(folder: Path, settings: dict[str, Any]) -> None:
+    """Makes the folder in which finished demonstrations are kept; what other settings left in it is removed.
+
+    Raises:
+        ConfigError: if something else has its name.
+    """
+    marker = folder / "settings.json"
+    if folder.is_symlink() or folder.exists():
+        try:
+            found = json.loads(marker.read_text())
+            ours = "recipe" in found and not folder.is_symlink()
+        except (OSError, ValueError, TypeError):
+            found, ours = None, folder.is_dir() and not folder.is_symlink() and not any(folder.iterdir())
+        if not ours:
+            raise ConfigError(
+                f"{folder} is wanted for what is finished, and holds something else; move it away"
+            )
+        if found != settings:
+            shutil.rmtree(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    for half in folder.glob("*.partial"):  # of a process that was killed
+        half.unlink()
+    if not marker.exists():
+        with write_atomically(marker) as file:
+            file.write(json.dumps(settings, indent=4).encode())
 
 
 def save_demonstration(path: Path, demonstration: Demonstration) -> None:

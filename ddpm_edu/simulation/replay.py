@@ -7,11 +7,7 @@ not be foreseen to be filmed.
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-import signal
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
@@ -20,6 +16,7 @@ from tqdm.auto import tqdm
 
 from ddpm_edu.errors import ConfigError, SimulatorError
 from ddpm_edu.simulation.results import Episode
+from ddpm_edu.simulation.workers import Workers, default_workers
 from ddpm_edu.tasks import Task, get_task
 
 
@@ -44,7 +41,7 @@ class Recording:
     fps: float
 
 
-def record_episode(
+def film_episode(
     episode: Episode, task: Task | str, camera: str = "agentview", size: int = 256, every: int = 2
 ) -> Recording:
     """Play an episode again and take pictures.
@@ -86,7 +83,7 @@ def record_episode(
     )  # fmt: skip
 
 
-def record_episodes(
+def film_episodes(
     episodes: list[Episode],
     task: Task | str,
     camera: str = "agentview",
@@ -95,7 +92,7 @@ def record_episodes(
     workers: int | None = None,
     progress: bool = True,
 ) -> list[Recording]:
-    """`record_episode` for several, in processes.
+    """`film_episode` for several, in processes.
 
     Args:
         episodes: episodes of a rollout.
@@ -108,28 +105,30 @@ def record_episodes(
 
     Raises:
         ConfigError: if an episode's actions were not kept.
-        SimulatorError: if there is no renderer, or a process died.
+        SimulatorError: if there is no renderer, or processes keep dying or hanging.
     """
     if not episodes:
         return []
     task = get_task(task)
-    record = partial(record_episode, task=task, camera=camera, size=size, every=every)
-    pool = ProcessPoolExecutor(
-        min(workers or len(os.sched_getaffinity(0)), len(episodes)),
-        mp_context=multiprocessing.get_context("spawn"),
-        initializer=signal.signal,  # Ctrl-C ends them without a word
-        initargs=(signal.SIGINT, signal.SIG_DFL),
-    )
-    try:
-        bar = tqdm(
-            pool.map(record, episodes), total=len(episodes), desc=f"{task.title} video", unit="episode",
-            disable=not progress,
-        )  # fmt: skip
-        return list(bar)
-    except BrokenProcessPool:
-        raise SimulatorError("a process that renders died; run again, with fewer workers") from None
-    finally:
-        pool.shutdown(cancel_futures=True)
+    film = partial(film_episode, task=task, camera=camera, size=size, every=every)
+    films: dict[int, Recording] = {}
+    with (
+        Workers(
+            min(workers or default_workers(), len(episodes)),
+            partial,
+            (_film, film),
+            lambda piece: f"the film of episode {piece[1].seed}",
+        ) as pool,
+        tqdm(total=len(episodes), desc=f"{task.title} video", unit="episode", disable=not progress) as bar,
+    ):
+        for (index, _), recording in pool.work(enumerate(episodes)):
+            films[index] = recording
+            bar.update()
+    return [films[index] for index in range(len(episodes))]
+
+
+def _film(film: Callable[[Episode], Recording], piece: tuple[int, Episode]) -> Recording:
+    return film(piece[1])
 
 
 def choose_episodes(episodes: tuple[Episode, ...], count: int) -> list[Episode]:

@@ -49,7 +49,7 @@ class RolloutResult:
         chunks: chunks of actions that were asked for, over all episodes.
         seconds: duration of the whole rollout.
         workers: processes that simulated.
-        restarts: how often simulators had to be started again because a process died.
+        restarts: how often a process of simulators died or hung, and was replaced.
     """
 
     task: str

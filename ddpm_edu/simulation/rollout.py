@@ -10,13 +10,9 @@ sizes, on the place in it), and contact makes a different episode out of a last 
 from __future__ import annotations
 
 import math
-import os
-import sys
 import time
-from collections import deque
-from collections.abc import Callable
+from collections import Counter, deque
 from dataclasses import dataclass, field
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,11 +20,11 @@ import torch
 from tqdm.auto import tqdm
 
 from ddpm_edu.data.actions import delta_to_absolute
-from ddpm_edu.errors import SimulatorError
 from ddpm_edu.settings import at_least
 from ddpm_edu.simulation.results import Episode, RolloutResult
 from ddpm_edu.simulation.simulators import Simulators
 from ddpm_edu.simulation.slots import GO_ON, REST
+from ddpm_edu.simulation.workers import default_workers
 from ddpm_edu.tasks import ObservationMode, Task, get_task
 
 if TYPE_CHECKING:
@@ -39,8 +35,6 @@ BATCH = 16
 # Episodes in play count for the part of the step limit that they have used: otherwise the bar would stand
 # still until the first one ends, and know no time to go.
 _BAR = "{desc}: {percentage:3.0f}%|{bar}| {n:.0f}/{total} episodes [{elapsed}<{remaining}{postfix}]"
-MAX_DEATHS = 3
-"""A process may die so often, without any episode having ended in between, before the rollout gives up."""
 
 
 def rollout(
@@ -76,7 +70,7 @@ def rollout(
 
     Raises:
         ConfigError: if a number is out of range.
-        SimulatorError: if the simulator cannot run here, or its processes keep dying.
+        SimulatorError: if the simulator cannot run here, or its processes keep dying or hanging.
     """
     task = get_task(task)
     observation = observation or policy.config.observation
@@ -88,23 +82,14 @@ def rollout(
         ("workers", 1 if workers is None else workers, 1),
     ):
         at_least(name, value, least)
-    workers = min(workers or len(os.sched_getaffinity(0)), episodes)
+    workers = min(workers or default_workers(), episodes)
     rows = BATCH * math.ceil(workers / BATCH)
-    make = partial(
-        Simulators,
-        task,
-        observation,
-        workers,
-        rows,
-        policy.n_obs_steps,
-        policy.n_action_steps,
-        policy.action_dim,
-    )
     run = _Run(policy, task, rows, first_seed, noise_seed, waiting=deque(range(episodes)))
     start = time.perf_counter()
     with tqdm(total=episodes, desc=f"{task.title} rollout", bar_format=_BAR, disable=not progress) as bar:
         bar.set_postfix_str("starting the simulators")
-        _play(run, make, bar)
+        with Simulators(task, observation, workers, rows, policy.n_obs_steps) as simulators:
+            _play(run, simulators, bar)
     return RolloutResult(
         task=task.name,
         observation=observation,
@@ -141,6 +126,7 @@ class _Run:
     finished: dict[int, Episode] = field(default_factory=dict)
     inference_seconds: list[float] = field(default_factory=list)
     chunks: int = 0
+    losses: Counter[int] = field(default_factory=Counter)
     restarts: int = 0
 
     def begin(self, index: int) -> _Playing:
@@ -151,7 +137,7 @@ class _Run:
         device = self.policy.device
         generators = [torch.Generator() if episode is None else episode.noise for episode in playing]
         start = time.perf_counter()
-        obs = {key: torch.from_numpy(value).to(device) for key, value in observations.items()}
+        obs = {key: torch.tensor(value, device=device) for key, value in observations.items()}
         past = {}
         if self.policy.config.needs_past_action:
             past["past_action"] = self._past_action(playing, observations).to(device)
@@ -184,42 +170,11 @@ class _Run:
         self.finished[episode.index] = Episode(seed, success, len(actions), actions)
 
 
-def _play(run: _Run, make: Callable[[], Simulators], bar: tqdm) -> None:
-    deaths, finished_before = 0, -1
-    while run.waiting:
-        playing: list[_Playing | None] = [None] * run.rows
-        simulators = None
-        try:
-            simulators = make()
-            _play_until_done(run, simulators, playing, bar)
-        except (EOFError, ConnectionError):  # a pipe has lost its other end
-            deaths = 1 if len(run.finished) > finished_before else deaths + 1
-            finished_before = len(run.finished)
-            lost = sorted(episode.index for episode in playing if episode is not None)
-            why = simulators.obituary() if simulators else "a simulator process died while it started"
-            if deaths > MAX_DEATHS:
-                raise SimulatorError(
-                    f"{why}, for the {deaths}th time since an episode ended; if memory is short, "
-                    f"use fewer --workers; else run one episode with --first-seed "
-                    f"{run.first_seed + (lost[0] if lost else run.waiting[0])}"
-                ) from None
-            run.restarts += 1
-            run.waiting.extendleft(reversed(lost))
-            seeds = ", ".join(str(run.first_seed + index) for index in lost) or "none"
-            bar.write(
-                f"{why}; the simulators are started again, and the episodes in play with them "
-                f"(seeds {seeds})",
-                file=sys.stderr,
-            )
-        finally:
-            if simulators is not None:
-                simulators.close()
-
-
-def _play_until_done(run: _Run, simulators: Simulators, playing: list[_Playing | None], bar: tqdm) -> None:
+def _play(run: _Run, simulators: Simulators, bar: tqdm) -> None:
     observations: dict[str, np.ndarray] = {}
-    action = np.zeros((run.rows, run.policy.n_action_steps, simulators.action_dim), np.float32)
-    successes = sum(episode.success for episode in run.finished.values())
+    playing: list[_Playing | None] = [None] * run.rows
+    action = np.zeros((run.rows, run.policy.n_action_steps, run.policy.action_dim), np.float32)
+    successes = 0
     while run.waiting or any(playing):
         seed = np.full(run.rows, REST)
         if any(playing):
@@ -230,18 +185,36 @@ def _play_until_done(run: _Run, simulators: Simulators, playing: list[_Playing |
             elif run.waiting:
                 playing[row] = run.begin(run.waiting.popleft())
                 seed[row] = run.first_seed + playing[row].index
-        observations, status = simulators.step(seed, action)
+        status, lost = simulators.step(seed, action)
+        observations = status.observations
+        for number, rows in lost.items():
+            _lose(run, simulators, number, [playing[row] for row in rows if playing[row] is not None])
+            for row in rows:
+                playing[row] = None
         for row in np.flatnonzero(seed == GO_ON):
             episode = playing[row]
-            executed = status["length"][row] - len(episode.actions)  # <= Ta: the episode's end cuts it short
+            if episode is None:
+                continue
+            executed = status.length[row] - len(episode.actions)  # <= Ta: the episode's end cuts it short
             episode.actions.extend(action[row, :executed])
-            if not status["running"][row]:
-                run.end(episode, bool(status["success"][row]))
+            if not status.running[row]:
+                run.end(episode, bool(status.success[row]))
                 playing[row] = None
-                successes += bool(status["success"][row])
+                successes += bool(status.success[row])
         bar.set_postfix_str(f"{successes} succeeded", refresh=False)
         in_play = sum(len(episode.actions) for episode in playing if episode is not None)
-        bar.update(len(run.finished) + in_play / simulators.task.max_steps - bar.n)
+        bar.update(len(run.finished) + in_play / run.task.max_steps - bar.n)
+
+
+def _lose(run: _Run, simulators: Simulators, number: int, lost: list[_Playing]) -> None:
+    """A process was lost with these episodes: another one begins them anew."""
+    indices = sorted(episode.index for episode in lost)
+    run.losses.update(indices)
+    run.restarts += 1
+    run.waiting.extendleft(reversed(indices))
+    worst = max(indices, key=run.losses.__getitem__)
+    seeds = "seeds " + ", ".join(str(run.first_seed + index) for index in indices)
+    simulators.replace(number, seeds, run.losses[worst])
 
 
 def _noise_stream(noise_seed: int, seed: int) -> torch.Generator:

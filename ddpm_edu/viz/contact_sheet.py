@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from pathlib import Path
 
 import h5py
@@ -11,11 +12,13 @@ from matplotlib.figure import Figure
 
 from ddpm_edu.data.hdf5 import get_member, open_hdf5, read_into
 from ddpm_edu.data.validation import data_group, demonstration_names
+from ddpm_edu.errors import ConfigError
 from ddpm_edu.files import write_atomically
 from ddpm_edu.tasks import ACTION_LABELS
 from ddpm_edu.viz.style import GRAY, INK, LINES, headline, house_style, new_figure
 
 _STRIPS, _MOMENTS, _PATHS = 6, 8, 60
+_MADE_BY = "ddpm-edu contact sheet"
 
 
 def contact_sheet(path: str | Path, out: str | Path) -> None:
@@ -27,7 +30,16 @@ def contact_sheet(path: str | Path, out: str | Path) -> None:
 
     Raises:
         DatasetError: if the file is missing or broken.
+        ConfigError: if `out` is there and no contact sheet.
     """
+    out = Path(out)
+    if os.path.lexists(out):
+        start = b""
+        if out.is_file():
+            with out.open("rb") as file:
+                start = file.read(1000)
+        if not (start.startswith(b"\x89PNG") and _MADE_BY.encode() in start):
+            raise ConfigError(f"{out} exists and is no contact sheet of ddpm-edu; give another name")
     with open_hdf5(Path(path), "name a robomimic HDF5 file, such as those in data/") as file, house_style():
         data = data_group(file)
         names = demonstration_names(data)
@@ -42,7 +54,7 @@ def contact_sheet(path: str | Path, out: str | Path) -> None:
             figure = _actions(groups[0])
     picture = io.BytesIO()
     with house_style():
-        figure.savefig(picture, format="png")
+        figure.savefig(picture, format="png", metadata={"Software": _MADE_BY})
     with write_atomically(out) as file:
         file.write(picture.getvalue())
 

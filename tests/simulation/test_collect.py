@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import errno
 import json
+import multiprocessing
 import os
 import signal
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 from pathlib import Path
 
@@ -21,7 +23,8 @@ import ddpm_edu.simulation.kept as kept
 from ddpm_edu.data.demonstrations import Demonstrations
 from ddpm_edu.data.writer import Demonstration, DemonstrationWriter, valid_demonstrations
 from ddpm_edu.errors import ConfigError, SimulatorError
-from ddpm_edu.simulation.collect import collect
+from ddpm_edu.simulation.collect import collect, naming_full_disk
+from ddpm_edu.simulation.env import ManipulationEnv
 from ddpm_edu.third_party import import_robomimic
 
 
@@ -110,7 +113,8 @@ def test_workers_change_nothing(collected: Path, tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_goes_on_after_being_killed(collected: Path, tmp_path: Path) -> None:
     program = f"""
-        from ddpm_edu.simulation.collect import collect
+        from ddpm_edu.simulation.collect import collect, naming_full_disk
+from ddpm_edu.simulation.env import ManipulationEnv
         if __name__ == "__main__":
             collect("can", 3, {str(tmp_path / "can.hdf5")!r}, workers=2, progress=False)
     """
@@ -135,25 +139,51 @@ def test_goes_on_after_being_killed(collected: Path, tmp_path: Path) -> None:
     assert not attempts.exists()
 
 
-def test_ctrl_c_keeps_what_is_finished(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    real, done = collecting._run_attempt, []
+@pytest.mark.slow
+def test_ctrl_c_keeps_what_is_finished_and_a_second_collection_is_refused(tmp_path: Path) -> None:
+    out = tmp_path / "can.hdf5"
+    command = [sys.executable, "-m", "ddpm_edu", "collect", "--n", "50", "--workers", "1", "--out", out]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    while not list(tmp_path.glob("can.hdf5.attempts/attempt_*")):
+        assert process.poll() is None
+        time.sleep(0.05)
+    second = subprocess.run(command, capture_output=True, text=True)
+    assert second.returncode == 2
+    assert f"{out} is being written by process {process.pid} on " in second.stderr
+    assert len(second.stderr.splitlines()) == 1
+    os.killpg(process.pid, signal.SIGINT)  # what a terminal sends: to the workers as well
+    said = process.communicate()[1]
+    assert process.returncode == 130
+    assert "Traceback" not in said
+    assert list(tmp_path.glob("can.hdf5.attempts/attempt_*"))
+    assert [path.name for path in tmp_path.iterdir()] == ["can.hdf5.attempts"]
 
-    def interrupted(*arguments: object) -> tuple[int, bool]:
-        if done:
-            os.kill(os.getpid(), signal.SIGINT)
-        done.append(real(*arguments))
-        return done[-1]
 
-    monkeypatch.setattr(collecting, "_run_attempt", interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        collect("can", 3, tmp_path / "can.hdf5", progress=False)
-    assert sorted(path.name for path in (tmp_path / "can.hdf5.attempts").iterdir()) == [
-        "attempt_0.zip", "settings.json",
-    ]  # fmt: skip
+@pytest.mark.slow
+def test_a_worker_that_hangs_or_is_killed_is_replaced(
+    collected: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("DDPM_EDU_PATIENCE", "20")
+    out = tmp_path / "can.hdf5"
+
+    def disturb() -> None:
+        for number, kind in enumerate((signal.SIGSTOP, signal.SIGKILL), 1):
+            while len(list(tmp_path.glob("can.hdf5.attempts/attempt_*"))) < number:
+                time.sleep(0.02)
+            os.kill(multiprocessing.active_children()[0].pid, kind)
+
+    thread = threading.Thread(target=disturb)
+    thread.start()
+    collect("can", 3, out, progress=False)
+    thread.join()
+    assert contents(out) == contents(collected)
+    said = capfd.readouterr().err
+    assert "simulator process 1 of 1 gave no sign for 2" in said
+    assert "its work done again (attempt " in said
 
 
 def test_full_disk_is_said_in_one_line_and_leaves_no_half_file(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, can: ManipulationEnv
 ) -> None:
     real = kept._write
 
@@ -162,10 +192,25 @@ def test_full_disk_is_said_in_one_line_and_leaves_no_half_file(
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(kept, "_write", full)
-    with pytest.raises(SimulatorError, match="disk is full") as caught:
-        collect("can", 1, tmp_path / "can.hdf5", progress=False)
+    monkeypatch.setattr(collecting, "make_env", lambda task, observation: can)
+    attempts = collecting._Attempts(can.task, "low_dim", None, tmp_path, 0)
+    with pytest.raises(SimulatorError, match="disk is full") as caught, naming_full_disk(tmp_path):
+        attempts(0)
     assert "\n" not in str(caught.value)
-    assert [path.name for path in (tmp_path / "can.hdf5.attempts").iterdir()] == ["settings.json"]
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_what_is_no_collection_stays(tmp_path: Path, overwrite: bool) -> None:
+    (out := tmp_path / "own.hdf5").write_text("mine")
+    with pytest.raises(ConfigError, match="is no collection of ddpm-edu collect"):
+        collect("can", 1, out, overwrite=overwrite, progress=False)
+    (folder := tmp_path / "a.hdf5.attempts").mkdir()
+    (folder / "thesis.txt").write_text("mine")
+    with pytest.raises(ConfigError, match="holds something else; move it away"):
+        collect("can", 1, tmp_path / "a.hdf5", progress=False)
+    assert out.read_text() == (folder / "thesis.txt").read_text() == "mine"
+    assert len(list(tmp_path.iterdir())) == 2
 
 
 def test_a_finished_file_is_not_made_again_nor_overwritten(collected: Path) -> None:

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from ddpm_edu.simulation.env import ManipulationEnv, make_env
-from ddpm_edu.simulation.episodes import Disturbance, record_episode
+from ddpm_edu.simulation.episodes import Disturbance, record_attempt
 
 
 @pytest.mark.parametrize("seed", [900, 901, 902])
 def test_succeeds_and_is_recorded_as_executed(env: ManipulationEnv, seed: int) -> None:
-    demonstration, success = record_episode(env, seed)
+    demonstration, success = record_attempt(env, seed)
     assert success
     assert 60 < len(demonstration.actions) < 250
     assert np.abs(demonstration.actions).max() <= 1
@@ -37,22 +37,22 @@ def test_action_depends_on_the_observation_alone(env: ManipulationEnv) -> None:
 
 
 def test_recovers_from_a_push(env: ManipulationEnv) -> None:
-    _, success = record_episode(env, 903, Disturbance(unsteadiness=0.08, push_chance=0.05, push_size=1.0))
+    _, success = record_attempt(env, 903, Disturbance(unsteadiness=0.08, push_chance=0.05, push_size=1.0))
     assert success
 
 
 def test_the_same_seed_records_the_same(can: ManipulationEnv) -> None:
-    first, _ = record_episode(can, 904)
-    record_episode(can, 905, Disturbance(push_chance=0.0))
-    again, _ = record_episode(can, 904)
+    first, _ = record_attempt(can, 904)
+    record_attempt(can, 905, Disturbance(push_chance=0.0))
+    again, _ = record_attempt(can, 904)
     np.testing.assert_array_equal(first.states, again.states)
     np.testing.assert_array_equal(first.actions, again.actions)
 
 
 def test_lift_is_solved_from_each_start(lift: ManipulationEnv) -> None:
-    episodes = [record_episode(lift, seed) for seed in range(900, 905)]
+    episodes = [record_attempt(lift, seed) for seed in range(900, 905)]
     assert all(success for _, success in episodes)
     assert max(len(demonstration.actions) for demonstration, _ in episodes) < 50
-    again, _ = record_episode(make_env("lift"), 904)  # its cube has the same size in every environment
+    again, _ = record_attempt(make_env("lift"), 904)  # its cube has the same size in every environment
     assert again.model_xml == lift.model_xml
     np.testing.assert_array_equal(again.states, episodes[-1][0].states)

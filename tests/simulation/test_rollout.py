@@ -17,7 +17,7 @@ from torch import nn
 from ddpm_edu.data.actions import matrix_to_rotation_6d, quaternion_to_matrix
 from ddpm_edu.errors import ConfigError, DatasetError, SimulatorError
 from ddpm_edu.simulation.env import make_env
-from ddpm_edu.simulation.replay import choose_episodes, record_episode
+from ddpm_edu.simulation.replay import choose_episodes, film_episode
 from ddpm_edu.simulation.results import Episode, RolloutResult
 from ddpm_edu.simulation.rollout import BATCH, rollout
 from ddpm_edu.tasks import CAN
@@ -30,7 +30,7 @@ class RandomPolicy:
 
     n_obs_steps, n_action_steps, action_dim = 2, 8, 7
     device = torch.device("cpu")
-    config = SimpleNamespace(observation="low_dim", conditioning="global")
+    config = SimpleNamespace(observation="low_dim", needs_past_action=False)
 
     def __init__(self, on_call=lambda calls: None):
         generator = torch.Generator().manual_seed(0)
@@ -109,7 +109,7 @@ def test_success_ends_an_episode():
     assert len(episode.actions) == episode.length == result.chunks
     assert result.success_rate == 1
     assert str(result) == "1 of 1 episodes succeeded: 100% (95 % interval 21% to 100%)"
-    record_episode(episode, "can", size=16, every=1000)  # raises if it does not end as it did
+    film_episode(episode, "can", size=16, every=1000)  # raises if it does not end as it did
 
 
 def test_images_and_past_actions_reach_a_policy_that_wants_them():
@@ -118,8 +118,7 @@ def test_images_and_past_actions_reach_a_policy_that_wants_them():
         config = SimpleNamespace(
             observation="image",
             action="delta",
-            conditioning="inpainting",
-            inpainting=SimpleNamespace(past_action_visible=True),
+            needs_past_action=True,
         )
         seen, given = [], []
 
@@ -152,8 +151,7 @@ def test_before_the_first_absolute_action_the_hand_wants_to_stay_where_it_is():
         config = SimpleNamespace(
             observation="low_dim",
             action="absolute",
-            conditioning="inpainting",
-            inpainting=SimpleNamespace(past_action_visible=True),
+            needs_past_action=True,
         )
 
         def predict_action(self, obs, generator, past_action):
@@ -179,8 +177,21 @@ def test_dead_simulator_is_restarted_and_its_episode_repeated(undisturbed, capfd
     assert result.restarts == 1
     assert same(result.episodes, undisturbed.episodes[:2])
     said = capfd.readouterr().err
-    assert "(SIGKILL) died; the simulators are started again" in said
-    assert "(seeds 7, 8)" in said
+    assert "simulator process" in said
+    assert "of 2 died (SIGKILL); it is replaced, and its work done again (seeds " in said
+
+
+def test_a_simulator_that_hangs_is_replaced_and_its_episode_repeated(undisturbed, capfd, monkeypatch):
+    monkeypatch.setenv("DDPM_EDU_PATIENCE", "20")
+
+    def stop_one(calls):
+        if calls == 2:
+            os.kill(multiprocessing.active_children()[0].pid, signal.SIGSTOP)
+
+    result = rollout(RandomPolicy(stop_one), SHORT, episodes=2, first_seed=7, workers=2, progress=False)
+    assert result.restarts == 1
+    assert same(result.episodes, undisturbed.episodes[:2])
+    assert "of 2 gave no sign for 2" in capfd.readouterr().err
 
 
 def test_policy_that_gives_nan_is_refused_in_one_line(capfd):
@@ -253,12 +264,12 @@ def test_result_is_kept_and_read(tmp_path, undisturbed):
 
 def test_recording_plays_the_same_episode(undisturbed):
     episode = undisturbed.episodes[0]
-    recording = record_episode(episode, SHORT, size=64, every=8)
+    recording = film_episode(episode, SHORT, size=64, every=8)
     assert recording.frames.shape == (4, 64, 64, 3)  # at 0, 8, 16 and at the end, 20
     assert (recording.frames[0] != recording.frames[-1]).any()
     wrong = replace(episode, success=True)
     with pytest.raises(SimulatorError, match="episode 7 ended with success = True"):
-        record_episode(wrong, SHORT, size=16, every=20)
+        film_episode(wrong, SHORT, size=16, every=20)
 
 
 @pytest.mark.parametrize(

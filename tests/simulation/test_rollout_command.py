@@ -1,12 +1,14 @@
 """`ddpm-edu rollout` with a small, untrained policy in the real simulator."""
 
 import json
+import os
 
 import pytest
 import torch
 
 from ddpm_edu.cli import main
 from ddpm_edu.factory import build_policy
+from ddpm_edu.files import only_writer
 from ddpm_edu.presets import preset
 from ddpm_edu.settings import override, to_dict
 from ddpm_edu.training.checkpoint import Checkpoint, write_policy
@@ -58,3 +60,15 @@ def test_refuses_in_one_line(checkpoint, options, message, capsys):
     said = capsys.readouterr().err.splitlines()
     assert len(said) == 1
     assert message in said[0].lower()
+
+
+def test_what_no_rollout_wrote_stays(checkpoint, tmp_path, capsys):
+    (tmp_path / "report.html").write_text("mine")
+    assert main(["rollout", str(checkpoint), "--episodes", "1", "--out", str(tmp_path)]) == 2
+    said = capsys.readouterr().err.splitlines()
+    assert len(said) == 1
+    assert "report.html exists, and no rollout wrote it" in said[0]
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["mine"]
+    with only_writer(tmp_path):
+        assert main(["rollout", str(checkpoint), "--episodes", "1", "--out", str(tmp_path)]) == 2
+    assert f"is being written by process {os.getpid()} on " in capsys.readouterr().err

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import imageio.v3 as imageio
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 from official_layout import write_official
 
+from ddpm_edu.errors import ConfigError
 from ddpm_edu.paths import shipped_demonstrations
 from ddpm_edu.viz.contact_sheet import contact_sheet
 
@@ -34,3 +36,14 @@ def test_files_without_images_are_drawn(tmp_path: Path, raw: Path, kind: str) ->
     sheet = imageio.imread(tmp_path / "sheet.png")[..., :3].astype(int)
     blue = (sheet[..., 2] - sheet[..., 0]) > 40
     assert 0.002 < blue.mean() < 0.3
+
+
+def test_only_a_contact_sheet_is_replaced(tmp_path):
+    own = tmp_path / "own.hdf5"
+    shutil.copyfile(shipped_demonstrations("can"), own)
+    before = own.read_bytes()
+    with pytest.raises(ConfigError, match="is no contact sheet of ddpm-edu; give another name"):
+        contact_sheet(own, own)
+    assert own.read_bytes() == before
+    for _ in range(2):
+        contact_sheet(own, tmp_path / "sheet.png")

@@ -13,8 +13,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterator
-from concurrent.futures import as_completed
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,11 +32,11 @@ from ddpm_edu.data.validation import (
 )
 from ddpm_edu.data.writer import Demonstration, DemonstrationWriter
 from ddpm_edu.errors import ConfigError, DatasetError, SimulatorError
-from ddpm_edu.files import sha256, write_atomically
+from ddpm_edu.files import only_writer, sha256
 from ddpm_edu.simulation.collect import naming_full_disk
 from ddpm_edu.simulation.env import ManipulationEnv, make_env
-from ddpm_edu.simulation.kept import load_demonstration, save_demonstration
-from ddpm_edu.simulation.workers import in_worker, worker_pool
+from ddpm_edu.simulation.kept import load_demonstration, prepare_folder, save_demonstration
+from ddpm_edu.simulation.workers import Workers
 from ddpm_edu.tasks import TASKS, Task, task_of_environment
 
 # Changes when the same file would give other pictures, so that none of an earlier version is mixed in.
@@ -87,8 +85,7 @@ def render(
         source: a robomimic HDF5 file with `states` and `model_file`: ours, or a published one of v1.5.
         out: the file to make.
         n: only the first so many demonstrations.
-        workers: processes. With more than one, a script that calls this needs the usual
-            `if __name__ == "__main__":`.
+        workers: processes; a script that calls this needs the usual `if __name__ == "__main__":`.
         overwrite: replace a file that was made otherwise.
         progress: show a progress bar on stderr.
 
@@ -105,27 +102,43 @@ def render(
     task, names, masks = _outline(source)
     names = names[:n]
     settings = {"recipe": _RECIPE, "source": source.name, "sha256": sha256(source), "demonstrations": names}
-    if rendering_settings(out) == settings:
-        return Rendering(out, len(names), _steps(out), kept=len(names))
-    if out.exists() and (not overwrite or out.samefile(source)):
+    with only_writer(out):
+        return _render(source, out, task, names, masks, settings, workers, overwrite, progress)
+
+
+def _render(
+    source: Path,
+    out: Path,
+    task: Task,
+    names: list[str],
+    masks: dict[str, list[str]],
+    settings: dict[str, Any],
+    workers: int,
+    overwrite: bool,
+    progress: bool,
+) -> Rendering:
+    found = rendering_settings(out)
+    if found == settings:
+        return Rendering(out, len(names), _steps(out, names), kept=len(names))
+    if os.path.lexists(out) and (found is None or not overwrite or out.samefile(source)):
         raise ConfigError(f"{out} exists and is not made from {source}; give another name for the result")
     folder = out.with_name(out.name + ".rendered")
-    _prepare(folder, settings)
+    # fewer or more demonstrations of the same source may share what is finished
+    prepare_folder(folder, {key: settings[key] for key in ("recipe", "sha256")})
     done = {name for name in names if (folder / f"{name}.zip").exists()}
     try:
         with naming_full_disk(out, "rendering"):
+            missing = [name for name in names if name not in done]
             bar = tqdm(total=len(names), initial=len(done), unit="demo", disable=not progress)
             bar.set_description(f"{task.title}, rendering")
-            with bar:
-                for _ in _render_all(
-                    [name for name in names if name not in done], source, task, folder, workers
-                ):
+            with bar, Workers(min(workers, len(missing)), _Renders, (source, task, folder)) as pool:
+                for _ in pool.work(missing):
                     bar.update()
             _assemble(out, task, settings, folder, names, masks)
     finally:
         if rendering_settings(out) == settings:
             shutil.rmtree(folder, ignore_errors=True)
-    return Rendering(out, len(names), _steps(out), kept=len(done))
+    return Rendering(out, len(names), _steps(out, names), kept=len(done))
 
 
 # ---------------------------------------------------------------------- the source
@@ -230,36 +243,14 @@ def render_demonstration(env: ManipulationEnv, source: Path, name: str) -> Demon
     return Demonstration(obs, arrays["actions"], arrays["states"], arrays["rewards"], model, attributes)
 
 
-_worker: dict[str, Any] = {}
+class _Renders:
+    """Renders demonstrations, in a process of `Workers`."""
 
+    def __init__(self, source: Path, task: Task, folder: Path) -> None:
+        self.env, self.source, self.folder = make_env(task, "image"), source, folder
 
-def _start_worker(source: Path, task: Task, folder: Path) -> None:
-    _worker.update(env=make_env(task, "image"), source=source, folder=folder)
-
-
-def _work(name: str) -> str:
-    demonstration = render_demonstration(_worker["env"], _worker["source"], name)
-    save_demonstration(_worker["folder"] / f"{name}.zip", demonstration)
-    return name
-
-
-def _render_all(names: list[str], source: Path, task: Task, folder: Path, workers: int) -> Iterator[str]:
-    """Renders demonstrations, and names each that is finished and kept, in whatever order they finish."""
-    if not names:
-        return
-    if workers == 1:
-        _start_worker(source, task, folder)
-        try:
-            for name in names:
-                yield _work(name)
-        finally:
-            _worker.pop("env").close()
-            _worker.clear()
-        return
-    arguments = (source, task, folder)
-    with worker_pool(min(workers, len(names)), _start_worker, arguments, "a process that renders") as pool:
-        for future in as_completed([pool.submit(in_worker, _work, name) for name in names]):
-            yield future.result()
+    def __call__(self, name: str) -> None:
+        save_demonstration(self.folder / f"{name}.zip", render_demonstration(self.env, self.source, name))
 
 
 # ---------------------------------------------------------------------- the result
@@ -290,23 +281,6 @@ def _assemble(
             writer.add(load_demonstration(folder / f"{name}.zip"), name)
 
 
-def _prepare(folder: Path, settings: dict[str, Any]) -> None:
-    """The folder of finished demonstrations; what another source or version left in it is removed."""
-    marker = folder / "settings.json"
-    # fewer or more demonstrations of the same source may share what is finished
-    identity = {key: settings[key] for key in ("recipe", "sha256")}
-    if folder.exists():
-        try:
-            same = json.loads(marker.read_text()) == identity
-        except (OSError, ValueError):
-            same = False
-        if not same:
-            shutil.rmtree(folder)
-    if not marker.exists():
-        with write_atomically(marker) as file:
-            file.write(json.dumps(identity).encode())
-
-
 def rendering_settings(out: str | Path) -> dict[str, Any] | None:
     """What a complete file was rendered from; None if it is something else."""
     try:
@@ -316,12 +290,8 @@ def rendering_settings(out: str | Path) -> dict[str, Any] | None:
         return None
 
 
-def _steps(out: Path) -> int:
+def _steps(out: Path, names: list[str]) -> int:
     with h5py.File(out, "r") as file:
+        if set(file["data"]) != set(names):
+            raise DatasetError(f"{out} has lost some of its demonstrations; remove it and render again")
         return int(file["data"].attrs["total"])
-
-
-def default_workers(demonstrations: int | None = None) -> int:
-    """One process for each core that this process may use, and no more than there is work for."""
-    cores = len(os.sched_getaffinity(0))
-    return min(cores, demonstrations) if demonstrations else cores

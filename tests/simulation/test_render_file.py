@@ -17,7 +17,7 @@ from ddpm_edu.data.demonstrations import Demonstrations
 from ddpm_edu.errors import ConfigError, DatasetError, SimulatorError
 from ddpm_edu.paths import shipped_demonstrations
 from ddpm_edu.reporting.card_commands import demonstrations_command
-from ddpm_edu.simulation.render import render
+from ddpm_edu.simulation.render_file import render
 
 STEPS = 5
 
@@ -200,7 +200,7 @@ def change_states(group: h5py.Group, values: np.ndarray) -> None:
 def test_a_source_that_cannot_be_replayed_is_one_line(
     raw: Path, tmp_path: Path, image_can, monkeypatch: pytest.MonkeyPatch, change, message: str
 ) -> None:
-    import ddpm_edu.simulation.render as rendering
+    import ddpm_edu.simulation.render_file as rendering
 
     source = tmp_path / "raw.hdf5"
     source.write_bytes(raw.read_bytes())

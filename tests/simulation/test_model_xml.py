@@ -1,0 +1,81 @@
+"""A recorded model opens nothing but robosuite's own meshes and textures."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from ddpm_edu.errors import SimulatorError
+from ddpm_edu.simulation.env import ManipulationEnv
+from ddpm_edu.simulation.model_xml import with_own_assets
+
+
+@pytest.fixture
+def assets(tmp_path: Path) -> Path:
+    folder = tmp_path / "robosuite" / "models" / "assets"
+    (folder / "meshes").mkdir(parents=True)
+    (folder / "meshes" / "a.stl").touch()
+    (tmp_path / "secret.stl").touch()
+    (folder / "link.stl").symlink_to(tmp_path / "secret.stl")
+    os.mkfifo(folder / "fifo.stl")
+    return folder
+
+
+@pytest.mark.parametrize(
+    "named",
+    [
+        "robosuite/models/assets/meshes/a.stl",
+        "/home/me/robosuite/robosuite/models/assets/meshes/a.stl",
+        r"C:\Users\me\robosuite\models\assets\meshes\a.stl",
+    ],
+)
+def test_own_assets_are_found_wherever_they_were(assets: Path, named: str) -> None:
+    model = f'<mujoco><compiler meshdir="/etc"/><asset><mesh file="{named}"/></asset></mujoco>'
+    wanted = f'<mujoco><compiler /><asset><mesh file="{assets / "meshes/a.stl"}" /></asset></mujoco>'
+    assert with_own_assets(model, assets) == wanted
+
+
+@pytest.mark.parametrize(
+    ("inside", "message"),
+    [
+        ('<asset><mesh file="/etc/passwd"/></asset>', "none of robosuite's assets"),
+        ('<asset><mesh file="meshes/a.stl"/></asset>', "none of robosuite's assets"),
+        ('<asset><texture fileup="/etc/passwd"/></asset>', "none of robosuite's assets"),
+        (
+            '<asset><mesh file="robosuite/models/assets/../../../secret.stl"/></asset>',
+            "not among robosuite's",
+        ),
+        ('<asset><mesh file="robosuite/models/assets/link.stl"/></asset>', "not among robosuite's"),
+        ('<asset><mesh file="robosuite/models/assets/fifo.stl"/></asset>', "not among robosuite's"),
+        ('<asset><mesh file="robosuite/models/assets/"/></asset>', "not among robosuite's"),
+        (f'<asset><mesh file="robosuite/models/assets/{"a" * 9999}"/></asset>', "not among robosuite's"),
+        ('<include file="robosuite/models/assets/meshes/a.stl"/>', "<include>"),
+        ('<asset><model file="robosuite/models/assets/meshes/a.stl"/></asset>', "<model>"),
+        ('<extension><plugin plugin="mujoco.sdf"/></extension>', "<extension>"),
+        ('<worldbody><body><plugin plugin="x"/></body></worldbody>', "<plugin>"),
+        ('<custom file="robosuite/models/assets/meshes/a.stl"/>', "file in <custom>"),
+        ("<a>", "no XML"),
+    ],
+)
+def test_all_else_is_refused(assets: Path, inside: str, message: str) -> None:
+    with pytest.raises(SimulatorError, match=message):
+        with_own_assets(f"<mujoco>{inside}</mujoco>", assets)
+
+
+def test_entities_are_refused_before_anything_reads_them(assets: Path) -> None:
+    with pytest.raises(SimulatorError, match="document type"):
+        with_own_assets('<!DOCTYPE m [<!ENTITY a SYSTEM "file:///etc/passwd">]><m>&a;</m>', assets)
+
+
+def test_the_simulator_refuses_it_in_one_line_and_goes_on(can: ManipulationEnv, tmp_path: Path) -> None:
+    can.reset(seed=0)
+    state, fifo = can.get_state(), tmp_path / "fifo.stl"
+    os.mkfifo(fifo)  # MuJoCo would wait for it for ever
+    hostile = can.model_xml.replace("<asset>", f'<asset><mesh name="fifo" file="{fifo}"/>', 1)
+    with pytest.raises(SimulatorError, match="none of robosuite's assets") as caught:
+        can.reset_to(state, hostile)
+    assert "\n" not in str(caught.value)
+    can.reset(seed=0)
+    assert (can.get_state() == state).all()
