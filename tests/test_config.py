@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from ddpm_edu.config import Config, PolicyConfig, TrainingConfig
 from ddpm_edu.errors import ConfigError
+from ddpm_edu.factory import make_policy
 from ddpm_edu.presets import PRESETS, preset
-from ddpm_edu.settings import from_dict, override, to_dict
+from ddpm_edu.settings import differences, from_dict, override, to_dict
 
 
 @pytest.mark.parametrize("name", PRESETS)
@@ -80,6 +81,39 @@ def test_a_horizon_is_accepted_exactly_when_it_can_work(horizon, n_obs_steps, n_
 def test_what_cannot_work_is_refused_by_name(overrides, message):
     with pytest.raises(ConfigError, match=message):
         override(PolicyConfig(), **overrides)
+
+
+def test_a_network_that_no_memory_holds_is_refused_before_it_is_made():
+    with pytest.raises(ConfigError, match=r"weights alone take \d+ GiB, more than there is"):
+        make_policy(down_dims=(8192,) * 12, horizon=2048, n_groups=8)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (dict(p_drop_attn=1.5), "p_drop_attn is 1.5; it must be at least 0 and below 1"),
+        (dict(betas=(0.9, 1.0)), "betas is 1.0; it must be at least 0 and below 1"),
+        (dict(horizon=8_000_000_000), "horizon is 8000000000; it must be at least 1 and at most 10,000"),
+        (dict(down_dims=(10**6, 10**6)), "down_dims is 1000000"),
+        (dict(learning_rate=float("inf")), "learning_rate is inf"),
+        (dict(ema_power=float("nan")), "ema_power is nan"),
+        (dict(ema_power=-1.0), "ema_power is -1.0"),
+        (dict(ema_max_decay=2.0), "ema_max_decay is 2.0"),
+        (dict(weight_decay=-1.0), "weight_decay is -1.0"),
+        (dict(warmup_steps=-5), "warmup_steps is -5"),
+        (dict(seed=2**32), "seed is 4294967296"),
+    ],
+)
+def test_every_number_has_its_range(settings, message):
+    denoiser = "transformer" if "p_drop_attn" in settings else "unet"
+    with pytest.raises(ConfigError, match=message):
+        preset(denoiser=denoiser, **settings)
+
+
+def test_what_one_configuration_lacks_is_a_difference_and_no_crash():
+    old, new = {"a": 1, "b": {"c": 2}}, {"a": 1, "b": {"c": 2, "d": 3}, "e": 4}
+    assert differences(old, new) == [("b.d", None, 3), ("e", None, 4)]
+    assert differences(new, old) == [("b.d", 3, None), ("e", 4, None)]
 
 
 def test_a_batch_that_cannot_be_split_is_refused():

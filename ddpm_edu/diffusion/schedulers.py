@@ -19,6 +19,7 @@ from torch import Tensor
 
 from ddpm_edu.diffusion.sampling import ddim_update
 from ddpm_edu.errors import ConfigError
+from ddpm_edu.settings import check_number
 
 
 def visited_timesteps(num_train_timesteps: int, num_inference_steps: int) -> list[int]:
@@ -81,8 +82,10 @@ class EvenDDIMScheduler(DDIMScheduler):
         Arguments and result are those of `DDIMScheduler.step`.
 
         Raises:
-            ConfigError: before `set_timesteps`, or for a level that is not visited.
+            ConfigError: before `set_timesteps`, for a level that is not visited, or eta outside [0, 1], where
+                the variance of the kept noise would be negative.
         """
+        check_number("eta", eta, least=0, most=1)
         if self.num_inference_steps is None or int(timestep) not in self._next_level:
             raise ConfigError(
                 f"timestep {int(timestep)} is not visited; call set_timesteps and take its steps"
