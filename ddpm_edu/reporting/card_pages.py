@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ddpm_edu.denoisers import DENOISERS
+from ddpm_edu.diffusion.processes import PROCESSES
 from ddpm_edu.errors import ConfigError
 from ddpm_edu.files import write_atomically
 from ddpm_edu.tasks import TASKS
@@ -16,15 +17,16 @@ from ddpm_edu.tasks import TASKS
 BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
 NOT_RUN = "not run"
 SHIPPED = "shipped"
+USUAL_PROCESS = "gaussian"
+"""That of the grids; other processes are in the list of runs."""
 _SENSES = {"low_dim": "state", "image": "cameras"}
 
 
 def card_page(card: Mapping[str, Any]) -> str:
     """A card as Markdown."""
     policy, training, last = card["policy"], card["training"], card["last"]
-    network = DENOISERS.get(policy["denoiser"]).title
     title = (
-        f"{TASKS[policy['task']].title}, {_SENSES[policy['observation']]}: {network} "
+        f"{TASKS[policy['task']].title}, {_SENSES[policy['observation']]}: {_network(policy)} "
         f"with {policy['conditioning']} conditioning"
     )
     machine = last["machine"]
@@ -90,18 +92,30 @@ def tables(cards: Sequence[Mapping[str, Any]], link: str = "") -> str:
         f"| task | sees | {' | '.join(networks.values())} |",
         f"|---|---{'|---' * len(networks)}|",
     ]
-    for task in TASKS.values():
+    run = {card["policy"]["task"] for card in cards}
+    tasks = [task for task in TASKS.values() if task.shipped or task.name in run]
+    for task in tasks:
         for observation, senses in _SENSES.items():
             cells = [_cell(cards, link, task.name, observation, denoiser, "global") for denoiser in networks]
             lines.append(f"| {task.title} | {senses} | {' | '.join(cells)} |")
     lines += ["", "| task, state | global conditioning | inpainting |", "|---|---|---|"]
-    for task in TASKS.values():
+    for task in tasks:
         for denoiser, network in networks.items():
             cells = [
                 _cell(cards, link, task.name, "low_dim", denoiser, how) for how in ("global", "inpainting")
             ]
             lines.append(f"| {task.title}, {network} | {' | '.join(cells)} |")
     return "\n".join([*lines, "", *_list_of_runs(cards, link)])
+
+
+def _process(policy: Mapping[str, Any]) -> str:
+    return policy.get("process", USUAL_PROCESS)  # cards of before there was another have no entry
+
+
+def _network(policy: Mapping[str, Any]) -> str:
+    """The network's title, and the process's where it is not the usual one."""
+    network, process = DENOISERS.get(policy["denoiser"]).title, _process(policy)
+    return network if process == USUAL_PROCESS else f"{network}, {PROCESSES.get(process).title}"
 
 
 def _list_of_runs(cards: Sequence[Mapping[str, Any]], link: str) -> list[str]:
@@ -115,7 +129,7 @@ def _list_of_runs(cards: Sequence[Mapping[str, Any]], link: str) -> list[str]:
         words = [
             TASKS[policy["task"]].title,
             _SENSES[policy["observation"]],
-            DENOISERS.get(policy["denoiser"]).title,
+            _network(policy),
             policy["conditioning"],
             _demonstrations(card),
             f"{training['steps']:,}",
@@ -175,7 +189,8 @@ def _cell(cards: Sequence[Mapping[str, Any]], link: str, *wanted: str) -> str:
     The same run evaluated with another Ta is another policy: it says so, and joins no mean.
     """
     keys = ("task", "observation", "denoiser", "conditioning")
-    found = [card for card in cards if tuple(card["policy"][key] for key in keys) == wanted]
+    usual = [card for card in cards if _process(card["policy"]) == USUAL_PROCESS]
+    found = [card for card in usual if tuple(card["policy"][key] for key in keys) == wanted]
     if not found:
         return f"*{NOT_RUN}*"
     groups: dict[str, list[Mapping[str, Any]]] = {}

@@ -12,7 +12,7 @@ from ddpm_edu.config import Config, PolicyConfig
 from ddpm_edu.errors import CheckpointError, ConfigError, DatasetError
 from ddpm_edu.files import plain_name, write_atomically
 from ddpm_edu.reporting.card_commands import demonstrations_command, training_command
-from ddpm_edu.reporting.card_pages import card_page
+from ddpm_edu.reporting.card_pages import USUAL_PROCESS, card_page
 from ddpm_edu.settings import differences, from_dict, override, to_dict
 from ddpm_edu.simulation.results import RolloutResult
 from ddpm_edu.training.checkpoint import BEST, find_checkpoint, read_checkpoint
@@ -126,10 +126,18 @@ def read_cards(folder: str | Path, pattern: str = "*.json") -> list[dict[str, An
 
 
 def card_name(config: Config, n_action_steps: int | None = None) -> str:
-    """What a card is called: task, senses, network, conditioning, steps, seed, and Ta if it was changed."""
+    """What a card is called: task, senses, network, conditioning, steps, seed, and what is unusual."""
     policy, training = config.policy, config.training
     steps = f"{training.steps / 1000:g}k" if training.steps >= 1000 else str(training.steps)
-    words = [policy.task, _SEES[policy.observation], policy.denoiser.name, policy.conditioning, steps]
+    process = [] if policy.process.name == USUAL_PROCESS else [policy.process.name]
+    words = [
+        policy.task,
+        _SEES[policy.observation],
+        policy.denoiser.name,
+        policy.conditioning,
+        *process,
+        steps,
+    ]
     if n_action_steps not in (None, policy.n_action_steps):
         return "-".join([*words, f"seed{training.seed}", f"ta{n_action_steps}"])
     return "-".join([*words, f"seed{training.seed}"])
