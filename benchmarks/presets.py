@@ -1,7 +1,7 @@
-"""The README's table of presets: parameters, memory, and seconds per training step on this machine.
+"""The table of presets in docs/policies.md: parameters, memory, and seconds per training step on this machine.
 
 python benchmarks/presets.py                 print the table
-python benchmarks/presets.py --write         put it into README.md, between its markers
+python benchmarks/presets.py --write         put it into docs/policies.md, between its markers
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from ddpm_edu.tasks import get_task
 from ddpm_edu.training.ema import make_ema
 from ddpm_edu.training.optimizer import make_optimizer
 
-README = Path(__file__).resolve().parent.parent / "README.md"
+PAGE = Path(__file__).resolve().parent.parent / "docs" / "policies.md"
 BEGIN, END = "<!-- presets: begin -->", "<!-- presets: end -->"
 PART = {"low_dim": 64, "image": 8}
 """Samples in one forward and backward pass; larger batches are accumulated from such parts."""
@@ -98,16 +98,16 @@ def table(repeats: int) -> str:
 def main() -> None:
     """Measure, print, and write if asked to."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--write", action="store_true", help="put the table into README.md")
+    parser.add_argument("--write", action="store_true", help="put the table into docs/policies.md")
     parser.add_argument("--repeats", type=int, default=3, help="steps that are timed")
     arguments = parser.parse_args()
     torch.manual_seed(0)
     content = table(arguments.repeats)
     if arguments.write:
-        text = README.read_text(encoding="utf-8")
+        text = PAGE.read_text(encoding="utf-8")
         before, rest = text.split(BEGIN)
         _, after = rest.split(END)
-        README.write_text(f"{before}{BEGIN}\n{content}\n{END}{after}", encoding="utf-8")
+        PAGE.write_text(f"{before}{BEGIN}\n{content}\n{END}{after}", encoding="utf-8")
     else:
         print("\n" + content)
 

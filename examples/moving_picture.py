@@ -21,7 +21,9 @@ from ddpm_edu import load_policy, make_env
 from ddpm_edu.paths import shipped_policy
 from ddpm_edu.viz.overlay import Camera, hand_path
 
-SIZE = 384  # pixels
+SIZE = 640  # pixels of the camera's picture
+BOX = (0, 40, 640, 460)  # what is shown of it: left, upper, right, lower
+WIDTH, HEIGHT, CAPTION = 480, 315, 30  # of the frame
 SEED = 200_000  # of the episode, as in the first one of every result card
 METRES_PER_UNIT = 0.0125  # notebook 00 measures it
 WATCHED = (0, 4, 8)  # decisions at which the robot waits
@@ -66,7 +68,9 @@ def play() -> Iterator[tuple[np.ndarray, list[np.ndarray], str, int]]:
             history.append(observation)
             done = terminated or truncated
             if count % 2 or done:
-                caption = ("done: the can is in its bin" if info["success"] else "failed") if done else "acting"
+                caption = (
+                    ("done: the can is in its bin" if info["success"] else "failed") if done else "acting"
+                )
                 shown = [] if done else paths[-1][:1]
                 yield env.render_frame(SIZE, SIZE), shown, caption, END if done else STEP
             if done:
@@ -76,21 +80,23 @@ def play() -> Iterator[tuple[np.ndarray, list[np.ndarray], str, int]]:
 
 
 def draw(picture: np.ndarray, paths: list[np.ndarray], caption: str) -> Image.Image:
-    """One frame: drawn at twice its size, so that lines become smooth."""
+    """One frame: lines drawn at twice the size, so that they become smooth."""
     image = Image.fromarray(picture).resize((2 * SIZE, 2 * SIZE), Image.Resampling.BICUBIC)
     pen = ImageDraw.Draw(image)
     for index, path in reversed(list(enumerate(paths))):  # the one that decides on top
         points = [tuple(point) for point in (2 * path + 1).tolist()]
         if index == 0:
-            pen.line(points, "#ffffff", 12, joint="curve")
-        pen.line(points, OTHERS if index else CHOSEN, 7 if index == 0 else 4, joint="curve")
+            pen.line(points, "#ffffff", 16, joint="curve")
+        pen.line(points, OTHERS if index else CHOSEN, 9 if index == 0 else 5, joint="curve")
         x, y = points[-1]
-        radius = 9 if index == 0 else 6
-        pen.ellipse((x - radius, y - radius, x + radius, y + radius), OTHERS if index else CHOSEN, "#ffffff", 2)
-    image = image.resize((SIZE, SIZE), Image.Resampling.LANCZOS)
-    framed = Image.new("RGB", (SIZE, SIZE + 30), "#1a1a1a")
+        radius = 13 if index == 0 else 8
+        pen.ellipse(
+            (x - radius, y - radius, x + radius, y + radius), OTHERS if index else CHOSEN, "#ffffff", 2
+        )
+    image = image.crop([2 * edge for edge in BOX]).resize((WIDTH, HEIGHT), Image.Resampling.LANCZOS)
+    framed = Image.new("RGB", (WIDTH, HEIGHT + CAPTION), "#1a1a1a")
     framed.paste(image)
-    ImageDraw.Draw(framed).text((12, SIZE + 15), caption, "#ffffff", FONT, anchor="lm")
+    ImageDraw.Draw(framed).text((12, HEIGHT + CAPTION // 2), caption, "#ffffff", FONT, anchor="lm")
     return framed
 
 

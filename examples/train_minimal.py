@@ -71,13 +71,11 @@ def train(config, path=None, progress=print):
 
     # ---- the loop
     generator = torch.Generator().manual_seed(settings.seed)
-    shape = (settings.batch_size, config.policy.trajectory_steps, policy.conditioning.trajectory_dim)
-    K = config.policy.noise.num_train_timesteps
+    shape = policy.trajectory_shape(settings.batch_size)  # (B, T, D)
     policy.train()
     losses = []
     for step, indices in zip(range(settings.steps), windows.batches(settings.batch_size, settings.seed)):
-        noise = torch.randn(shape, generator=generator)  # (B, T, D)
-        timesteps = torch.randint(0, K, (settings.batch_size,), generator=generator)  # (B,)
+        noise, timesteps = policy.process.draw(shape, generator)  # (B, T, D), (B,)
         loss = policy.compute_loss(windows.batch(indices), noise=noise, timesteps=timesteps)
         loss.backward()
         optimizer.step()
@@ -105,7 +103,9 @@ def act(policy, seed, max_steps=400):
     noise = torch.Generator().manual_seed(seed)
     while True:
         recent = history[-policy.n_obs_steps :]
-        obs = {key: torch.stack([torch.from_numpy(seen[key]) for seen in recent])[None] for key in observation}
+        obs = {
+            key: torch.stack([torch.from_numpy(seen[key]) for seen in recent])[None] for key in observation
+        }
         actions = policy.predict_action(obs, generator=noise)["action"][0]  # (Ta, Da)
         for action in actions.numpy():
             observation, _, terminated, truncated, info = env.step(action)

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-PACKAGE = Path(__file__).parents[1] / "ddpm_edu"
+TESTS = Path(__file__).parent
+PACKAGE = TESTS.parent / "ddpm_edu"
 
 # From the ground up; CONTRIBUTING.md draws the same picture. Rooms on one floor do not import each other.
 FLOORS = (
@@ -84,3 +85,11 @@ def test_every_floor_is_inhabited() -> None:
         room for room in FLOOR_OF if not (PACKAGE / room).is_dir() and not (PACKAGE / f"{room}.py").exists()
     }
     assert not gone, f"{gone} stand in FLOORS but not in the package"
+
+
+def test_a_rooms_tests_stand_in_the_folder_of_its_name() -> None:
+    """CONTRIBUTING.md says so; these look at more than one room."""
+    across = {"browser", "examples", "extensions"}
+    folders = {path.relative_to(TESTS).parts[0] for path in TESTS.glob("*/**/test_*.py")}
+    assert folders, "no test was found"
+    assert not folders - across - set(FLOOR_OF), "folders in tests/ that are named after no room"

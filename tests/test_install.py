@@ -143,7 +143,31 @@ def test_setup_says_in_one_line_that_python_is_missing() -> None:
     assert answer.stderr.count("\n") == 1
 
 
-@pytest.mark.parametrize("document", ["README.md", "CONTRIBUTING.md"])
+DOCUMENTS = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"]
+DOCUMENTS += [f"docs/{path.name}" for path in sorted((ROOT / "docs").glob("*.md"))]
+
+
+def test_the_readme_is_one_page() -> None:
+    assert (ROOT / "README.md").stat().st_size <= 9000
+
+
+def test_the_moving_picture_is_small_and_moves() -> None:
+    from PIL import Image
+
+    (name,) = re.findall(r"\]\((\S+\.webp)\)", (ROOT / "README.md").read_text())
+    assert (ROOT / name).stat().st_size <= 1.5e6
+    with Image.open(ROOT / name) as picture:
+        assert picture.n_frames > 20
+
+
+def test_the_version_is_said_once_and_again() -> None:
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert citation["version"] == PROJECT["version"]
+    assert citation["license"] == PROJECT["license"]
+    assert f"## {PROJECT['version']}" in (ROOT / "CHANGELOG.md").read_text()
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
 def test_documents_name_only_what_exists(document: str) -> None:
     from ddpm_edu.cli import COMMANDS
 
@@ -158,7 +182,7 @@ def test_documents_name_only_what_exists(document: str) -> None:
             f"{document}: ddpm-edu {words}"
         )
     for path in re.findall(r"\]\((?!https?://|#)([^)#]+)", text):
-        assert (ROOT / path).exists(), f"{document} links to {path}"
+        assert ((ROOT / document).parent / path).exists(), f"{document} links to {path}"
 
 
 def test_import_is_quick_and_loads_nothing_heavy() -> None:
@@ -184,10 +208,13 @@ def test_unknown_name_is_an_attribute_error() -> None:
 
 
 @pytest.mark.slow
-def test_the_quick_tour_in_the_readme_runs() -> None:
-    tours = re.findall(r"^```python\n([\s\S]*?)^```", (ROOT / "README.md").read_text(), flags=re.MULTILINE)
+@pytest.mark.parametrize("document", ["README.md", "docs/policies.md"])
+def test_the_python_in_the_documents_runs(document: str) -> None:
+    tours = re.findall(r"^```python\n([\s\S]*?)^```", (ROOT / document).read_text(), flags=re.MULTILINE)
     assert tours
     for tour in tours:
-        done = subprocess.run([sys.executable, "-c", tour], capture_output=True, text=True, timeout=120)
+        done = subprocess.run(
+            [sys.executable, "-c", tour], cwd=ROOT, capture_output=True, text=True, timeout=120
+        )
         assert done.returncode == 0, done.stderr
         assert done.stderr == ""

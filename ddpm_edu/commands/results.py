@@ -16,7 +16,7 @@ def card(
     out: Path = Path("results"),
     readme: Path = Path("README.md"),
 ) -> None:
-    """Write a finished run's result card, and the tables of all cards.
+    """Write a finished run's result card, the tables of all cards, and the README's grid.
 
     Args:
         run: the run's folder, as `ddpm-edu train` left it.
@@ -27,13 +27,13 @@ def card(
         out: folder of the cards; its README.md is written anew from all of them.
         readme: a file whose part between the results' markers is written anew.
     """
-    from ddpm_edu.reporting.card_pages import tables, write_between_markers, write_index
+    from ddpm_edu.reporting.card_pages import grid, write_between_markers, write_index
     from ddpm_edu.reporting.cards import make_card, read_cards
 
     path = make_card(run, rollout=rollout, best=best, video=video, name=name, out=out)
     cards = read_cards(out)
     index = write_index(cards, out)
     written = [path.with_suffix(".md"), index]
-    if write_between_markers(readme, tables(cards, link=f"{out.as_posix()}/")):
+    if write_between_markers(readme, grid(cards, link=f"{out.as_posix()}/")):
         written.append(readme)
     print("wrote", ", ".join(map(str, written)))

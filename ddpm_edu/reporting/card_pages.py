@@ -12,7 +12,7 @@ from ddpm_edu.denoisers import DENOISERS
 from ddpm_edu.diffusion.processes import PROCESSES
 from ddpm_edu.errors import ConfigError
 from ddpm_edu.files import write_atomically
-from ddpm_edu.tasks import TASKS
+from ddpm_edu.tasks import TASKS, Task
 
 BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
 NOT_RUN = "not run"
@@ -75,37 +75,51 @@ def card_page(card: Mapping[str, Any]) -> str:
     )
 
 
+def grid(cards: Sequence[Mapping[str, Any]], link: str = "") -> str:
+    """One cell for each task, what it sees, and denoiser, under global conditioning; see `tables`."""
+    cards, networks = sorted(cards, key=_order), _networks()
+    lines = [f"| task | sees | {' | '.join(networks.values())} |", f"|---|---{'|---' * len(networks)}|"]
+    for task in _tasks(cards):
+        for observation, senses in _SENSES.items():
+            cells = [_cell(cards, link, task.name, observation, denoiser, "global") for denoiser in networks]
+            lines.append(f"| {task.title} | {senses} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
 def tables(cards: Sequence[Mapping[str, Any]], link: str = "") -> str:
-    """The grid of all policies, in which a cell that was not run says so, and the list of every run.
+    """The grids of all policies, in which a cell that was not run says so, and the list of every run.
 
     Args:
         cards: from `read_cards`.
         link: what stands before the name of a card's page, such as "results/".
     """
-    cards = sorted(cards, key=_order)
-    networks = {kind.name: kind.title for kind in sorted(DENOISERS.values(), key=lambda kind: kind.title)}
+    cards, networks = sorted(cards, key=_order), _networks()
     lines = [
         "Success of the last checkpoint with its 95 % Wilson interval; no demonstration began where these "
         "episodes begin. Where several runs were made, a cell has the one that succeeded most often, which "
         "flatters it a little; the list below has all of them.",
         "",
-        f"| task | sees | {' | '.join(networks.values())} |",
-        f"|---|---{'|---' * len(networks)}|",
+        grid(cards, link),
     ]
-    run = {card["policy"]["task"] for card in cards}
-    tasks = [task for task in TASKS.values() if task.shipped or task.name in run]
-    for task in tasks:
-        for observation, senses in _SENSES.items():
-            cells = [_cell(cards, link, task.name, observation, denoiser, "global") for denoiser in networks]
-            lines.append(f"| {task.title} | {senses} | {' | '.join(cells)} |")
     lines += ["", "| task, state | global conditioning | inpainting |", "|---|---|---|"]
-    for task in tasks:
+    for task in _tasks(cards):
         for denoiser, network in networks.items():
             cells = [
                 _cell(cards, link, task.name, "low_dim", denoiser, how) for how in ("global", "inpainting")
             ]
             lines.append(f"| {task.title}, {network} | {' | '.join(cells)} |")
     return "\n".join([*lines, "", *_list_of_runs(cards, link)])
+
+
+def _networks() -> dict[str, str]:
+    """Titles of the denoisers by name, in the order of titles."""
+    return {kind.name: kind.title for kind in sorted(DENOISERS.values(), key=lambda kind: kind.title)}
+
+
+def _tasks(cards: Sequence[Mapping[str, Any]]) -> list[Task]:
+    """The tasks that have a row: those with shipped demonstrations, and those with a card."""
+    run = {card["policy"]["task"] for card in cards}
+    return [task for task in TASKS.values() if task.shipped or task.name in run]
 
 
 def _process(policy: Mapping[str, Any]) -> str:

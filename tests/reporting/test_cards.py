@@ -191,3 +191,12 @@ def test_only_what_stands_between_the_markers_is_replaced(tmp_path):
     with pytest.raises(ConfigError, match="needs <!-- results: begin -->"):
         write_between_markers(page, "new")
     assert not write_between_markers(tmp_path / "missing.md", "new")
+
+
+def test_the_readme_shows_the_grid_of_the_committed_cards():
+    from ddpm_edu.paths import REPOSITORY
+    from ddpm_edu.reporting.card_pages import grid
+
+    shown = grid(read_cards(REPOSITORY / "results"), link="results/")
+    assert f"{BEGIN}\n{shown}\n{END}" in (REPOSITORY / "README.md").read_text()
+    assert shown in tables(read_cards(REPOSITORY / "results"), link="results/")
