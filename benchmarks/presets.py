@@ -1,4 +1,4 @@
-"""The table of presets in docs/policies.md: parameters, memory, and seconds per training step on this machine.
+"""The table of presets in docs/policies.md: parameters, memory, seconds per training step on this machine.
 
 python benchmarks/presets.py                 print the table
 python benchmarks/presets.py --write         put it into docs/policies.md, between its markers

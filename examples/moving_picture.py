@@ -2,9 +2,9 @@
 
 python examples/moving_picture.py docs/_static/denoising.webp
 
-A shipped policy plays one episode of Can. At some of its decisions the robot waits, and each denoising step is
-drawn over the camera's picture: where the actions, as they stand, would carry the hand. One line is the decision
-that is executed; the pale ones show what other noises would have become.
+A shipped policy plays one episode of Can. At some of its decisions the robot waits, and each denoising step
+is drawn over the camera's picture: where the actions, as they stand, would carry the hand. One line is the
+decision that is executed; the pale ones show what other noises would have become.
 """
 
 from __future__ import annotations

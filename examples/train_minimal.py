@@ -1,9 +1,9 @@
-"""Diffusion policy on one page: data, policy, loop, average, save, act. No Trainer, and the Trainer's numbers.
+"""Diffusion policy on one page: data, policy, loop, average, save, act. No Trainer, but its numbers.
 
 python examples/train_minimal.py                            10,000 steps, then ten episodes
 python examples/train_minimal.py --steps 20 --episodes 0    look whether it runs
 
-`ddpm-edu train` does the same and more: it stops and goes on, validates, logs, shares the work among processes.
+`ddpm-edu train` does the same and more: it stops and goes on, validates, logs, shares work among processes.
 What it computes in each step is here, line by line; tests/examples holds the two loss curves equal.
 """
 
@@ -74,9 +74,10 @@ def train(config, path=None, progress=print):
     shape = policy.trajectory_shape(settings.batch_size)  # (B, T, D)
     policy.train()
     losses = []
-    for step, indices in zip(range(settings.steps), windows.batches(settings.batch_size, settings.seed)):
+    batches = windows.batches(settings.batch_size, settings.seed)
+    for step in range(settings.steps):
         noise, timesteps = policy.process.draw(shape, generator)  # (B, T, D), (B,)
-        loss = policy.compute_loss(windows.batch(indices), noise=noise, timesteps=timesteps)
+        loss = policy.compute_loss(windows.batch(next(batches)), noise=noise, timesteps=timesteps)
         loss.backward()
         optimizer.step()
         optimizer.zero_grad()
