@@ -20,6 +20,7 @@ from __future__ import annotations
 import importlib
 import os
 import pkgutil
+import sys
 from collections.abc import Iterator, Mapping
 from importlib.metadata import entry_points
 from typing import Any, TypeVar
@@ -43,6 +44,7 @@ class Registry(Mapping[str, T]):
     def __init__(self, kind: str, plural: str, package: str) -> None:
         self.kind, self.plural, self.package = kind, plural, package
         self._items: dict[str, T] = {}
+        self._origins: dict[str, str] = {}
         self._loaded = False
 
     def register(self, item: T) -> T:
@@ -54,13 +56,12 @@ class Registry(Mapping[str, T]):
         name = getattr(item, "name", None)
         if not isinstance(name, str) or not name or name.split() != [name]:
             raise ConfigError(f"{item!r} has the name {name!r}; a {self.kind} needs one word as its name")
-        earlier = self._items.get(name)
+        origin = _origin(item, sys._getframe(1).f_globals.get("__name__", "?"))
+        earlier = self._origins.get(name, origin) if name in self._items else origin
         # The cell of a notebook, or a module that is loaded again, defines the same choice once more.
-        if earlier is not None and _origin(earlier) != _origin(item):
-            raise ConfigError(
-                f"two {self.plural} are called {name!r}: {_origin(earlier)} and {_origin(item)}; rename one"
-            )
-        self._items[name] = item
+        if earlier != origin:
+            raise ConfigError(f"two {self.plural} are called {name!r}: {earlier} and {origin}; rename one")
+        self._items[name], self._origins[name] = item, origin
         return item
 
     def get(self, name: str | T) -> T:  # type: ignore[override]
@@ -117,8 +118,8 @@ class Registry(Mapping[str, T]):
                 raise ConfigError(f"{PLUGINS} names {module!r}, which cannot be imported: {error}") from error
 
 
-def _origin(item: Any) -> str:
-    """Where a choice was defined."""
-    kind = item if isinstance(item, type) else type(item)
-    name = "" if isinstance(item, type) else f" {item.name}"
-    return f"{kind.__module__}.{kind.__qualname__}{name}"
+def _origin(item: Any, module: str) -> str:
+    """Where a choice was defined: a class says it itself, for an object it is where it is registered."""
+    if isinstance(item, type):
+        return f"{item.__module__}.{item.__qualname__}"
+    return f"{type(item).__qualname__} of {module}"

@@ -76,7 +76,7 @@ def collect(
     """Collects n successful demonstrations.
 
     Args:
-        task: "can" or "square".
+        task: a task or its name, such as "can".
         n: demonstrations wanted.
         out: the HDF5 file to make.
         observation: "low_dim", or "image" to record both cameras as well.

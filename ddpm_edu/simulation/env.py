@@ -1,4 +1,4 @@
-"""Square and Can as gymnasium environments over robosuite.
+"""The tasks as gymnasium environments over robosuite.
 
 Three things differ from calling robosuite directly, and each removes a hidden dependence on the past:
 
@@ -46,7 +46,7 @@ def make_env(
     """Makes the environment of a task.
 
     Args:
-        task: "can", "square", or a `Task`.
+        task: a task or its name, such as "can".
         observation: "low_dim" or "image": which of the task's observations to return.
         seed: seed of the first episode when `reset` is called without one; later episodes follow from it.
         max_steps: control steps before an episode is cut off; the task's own number by default (400).

@@ -62,5 +62,6 @@ TASKS.register(
         object_body="cube_main",
         make_expert=LiftExpert.draw,
         max_steps=200,
+        laptop={"steps": 1000},
     )
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
@@ -31,6 +32,11 @@ def test_what_is_not_there_is_named() -> None:
         get_task("stack")
     with pytest.raises(DatasetError, match=r"no image .* of Lift .* collect --task lift --observation image"):
         shipped_demonstrations("lift", "image")
+
+
+def test_nobody_takes_the_name_of_another_file() -> None:
+    with pytest.raises(ConfigError, match=r"two tasks are called 'can': Task of ddpm_edu.tasks.can and Task"):
+        TASKS.register(replace(tasks.CAN, title="Another"))
 
 
 def test_looking_up_a_task_loads_nothing_heavy() -> None:
