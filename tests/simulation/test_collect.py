@@ -113,8 +113,7 @@ def test_workers_change_nothing(collected: Path, tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_goes_on_after_being_killed(collected: Path, tmp_path: Path) -> None:
     program = f"""
-        from ddpm_edu.simulation.collect import collect, naming_full_disk
-from ddpm_edu.simulation.env import ManipulationEnv
+        from ddpm_edu.simulation.collect import collect
         if __name__ == "__main__":
             collect("can", 3, {str(tmp_path / "can.hdf5")!r}, workers=2, progress=False)
     """
