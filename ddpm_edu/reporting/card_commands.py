@@ -11,6 +11,7 @@ from ddpm_edu.settings import differences, to_dict
 from ddpm_edu.simulation.collect import collection_settings
 from ddpm_edu.simulation.episodes import Disturbance
 from ddpm_edu.simulation.render_file import rendering_settings
+from ddpm_edu.text import shell_line
 
 
 def training_command(config: Config, run_dir: str) -> str:
@@ -19,24 +20,27 @@ def training_command(config: Config, run_dir: str) -> str:
     choice = {name: getattr(policy, name) for name in ("task", "conditioning", "observation")}
     choice |= {"denoiser": policy.denoiser.name}
     defaults = {"task": "can", "denoiser": "unet", "conditioning": "global", "observation": "low_dim"}
-    words = [f"--{key.replace('_', '-')} {value}" for key, value in choice.items() if value != defaults[key]]
+    words = []
+    for key, value in choice.items():
+        if value != defaults[key]:
+            words += [f"--{key.replace('_', '-')}", value]
     process = policy.process.name
     if process != PolicyConfig().process.name:
-        words.append(f"--process {process}")
+        words += ["--process", process]
     mine = to_dict(config)
     changed = {
         name: differences(to_dict(preset(**choice, name=name, process=process)), mine) for name in PRESETS
     }
     nearest = min(PRESETS, key=lambda name: len(changed[name]))
     if nearest != PRESETS[0]:
-        words.append(f"--preset {nearest}")
+        words += ["--preset", nearest]
     for name, _, value in changed[nearest]:
         option = name.rpartition(".")[2].replace("_", "-")
         if isinstance(value, bool):
             words.append(f"--{option}" if value else f"--no-{option}")
         else:
-            words.append(f"--{option} {' '.join(map(str, value if isinstance(value, list) else [value]))}")
-    return " ".join(["ddpm-edu train", *words, f"--run-dir {run_dir}"])
+            words += [f"--{option}", *(value if isinstance(value, list) else [value])]
+    return shell_line(["ddpm-edu", "train", *words, "--run-dir", run_dir])
 
 
 def demonstrations_command(path: str | None) -> str | None:
@@ -49,17 +53,18 @@ def demonstrations_command(path: str | None) -> str | None:
     rendering = rendering_settings(path)
     if rendering is not None:
         source, n = rendering["source"], len(rendering["demonstrations"])
-        places = f"runs/demonstrations/{source} --n {n} --out runs/demonstrations/{Path(path).name}"
-        return f"ddpm-edu data render {places}"
+        words = ["data", "render", f"runs/demonstrations/{source}", "--n", n]
+        return shell_line(["ddpm-edu", *words, "--out", f"runs/demonstrations/{Path(path).name}"])
     settings = collection_settings(path)
     if settings is None:
         return None
     defaults = {"task": "can", "n": 200, "observation": "low_dim", "seed": 0}
-    words = [f"--{key} {settings[key]}" for key, value in defaults.items() if settings[key] != value]
+    words = ["ddpm-edu", "collect"]
+    for key, value in defaults.items():
+        if settings[key] != value:
+            words += [f"--{key}", settings[key]]
     usual = asdict(Disturbance())
-    words += [
-        f"--disturbance.{key.replace('_', '-')} {value}"
-        for key, value in settings["disturbance"].items()
-        if value != usual[key]
-    ]
-    return " ".join(["ddpm-edu collect", *words, f"--out runs/demonstrations/{Path(path).name}"])
+    for key, value in settings["disturbance"].items():
+        if value != usual[key]:
+            words += [f"--disturbance.{key.replace('_', '-')}", value]
+    return shell_line([*words, "--out", f"runs/demonstrations/{Path(path).name}"])

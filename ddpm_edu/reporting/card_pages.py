@@ -7,12 +7,14 @@ import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from ddpm_edu.denoisers import DENOISERS
 from ddpm_edu.diffusion.processes import PROCESSES
 from ddpm_edu.errors import ConfigError
 from ddpm_edu.files import write_atomically
 from ddpm_edu.tasks import TASKS, Task
+from ddpm_edu.text import for_markdown, for_terminal
 
 BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
 NOT_RUN = "not run"
@@ -24,6 +26,18 @@ _SENSES = {"low_dim": "state", "image": "cameras"}
 
 def card_page(card: Mapping[str, Any]) -> str:
     """A card as Markdown."""
+    best = (card["best"] or {}).get("rollout") or {}
+    commands = (
+        card["training"].get("collect"),
+        card["training"]["command"],
+        card["last"]["command"],
+        best.get("command"),
+    )
+    lines = for_terminal("\n".join(filter(None, commands)))
+    fence = "```"
+    while fence in lines:
+        fence += "`"
+    card = _safe(card)
     policy, training, last = card["policy"], card["training"], card["last"]
     title = (
         f"{TASKS[policy['task']].title}, {_SENSES[policy['observation']]}: {_network(policy)} "
@@ -64,11 +78,8 @@ def card_page(card: Mapping[str, Any]) -> str:
     ]  # fmt: skip
     table = "\n".join(f"| {name} | {value} |" for name, value in rows)
     video = f"[Video of successes and failures]({card['video']})\n\n" if card["video"] else "No video.\n\n"
-    best = (card["best"] or {}).get("rollout") or {}
-    commands = (training.get("collect"), training["command"], last["command"], best.get("command"))
-    lines = "\n".join(filter(None, commands))
     return (
-        f"# {title}\n\n```sh\n{lines}\n```\n\n| | |\n|---|---|\n{table}\n\n"
+        f"# {title}\n\n{fence}sh\n{lines}\n{fence}\n\n| | |\n|---|---|\n{table}\n\n"
         f"{video}![Learning curve]({card['name']}.png)\n\n"
         "One training seed: the interval says how sure the success of this policy is, not how much policies "
         "of other seeds differ.\n"
@@ -77,7 +88,7 @@ def card_page(card: Mapping[str, Any]) -> str:
 
 def grid(cards: Sequence[Mapping[str, Any]], link: str = "") -> str:
     """One cell for each task, what it sees, and denoiser, under global conditioning; see `tables`."""
-    cards, networks = sorted(cards, key=_order), _networks()
+    cards, networks = sorted(map(_safe, cards), key=_order), _networks()
     lines = [f"| task | sees | {' | '.join(networks.values())} |", f"|---|---{'|---' * len(networks)}|"]
     for task in _tasks(cards):
         for observation, senses in _SENSES.items():
@@ -93,7 +104,7 @@ def tables(cards: Sequence[Mapping[str, Any]], link: str = "") -> str:
         cards: from `read_cards`.
         link: what stands before the name of a card's page, such as "results/".
     """
-    cards, networks = sorted(cards, key=_order), _networks()
+    cards, networks = sorted(map(_safe, cards), key=_order), _networks()
     lines = [
         "Success of the last checkpoint with its 95 % Wilson interval; no demonstration began where these "
         "episodes begin. Where several runs were made, a cell has the one that succeeded most often, which "
@@ -189,6 +200,20 @@ def write_between_markers(path: str | Path, content: str) -> bool:
     return True
 
 
+def _safe(card: Mapping[str, Any]) -> dict[str, Any]:
+    """A card whose texts are only text in Markdown, and whose names of files can be links."""
+    video = card["video"] and quote(card["video"])
+    return {**_escaped(card), "name": quote(card["name"]), "video": video}
+
+
+def _escaped(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {for_markdown(key): _escaped(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_escaped(item) for item in value]
+    return for_markdown(value) if isinstance(value, str) else value
+
+
 def _order(card: Mapping[str, Any]) -> tuple[Any, ...]:
     policy, training = card["policy"], card["training"]
     network = DENOISERS.get(policy["denoiser"]).title
@@ -209,7 +234,7 @@ def _cell(cards: Sequence[Mapping[str, Any]], link: str, *wanted: str) -> str:
         return f"*{NOT_RUN}*"
     groups: dict[str, list[Mapping[str, Any]]] = {}
     for card in found:
-        command = re.sub(r" --(seed|run-dir) \S+", "", card["training"]["command"])
+        command = re.sub(r""" --(seed|run-dir) ('[^']*'|"[^"]*"|\S)+""", "", card["training"]["command"])
         groups.setdefault(command + _circumstances(card), []).append(card)
     best = max(groups.values(), key=lambda group: statistics.mean(map(_rate, group)))
     lines = []

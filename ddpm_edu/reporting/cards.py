@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,6 +16,7 @@ from ddpm_edu.reporting.card_commands import demonstrations_command, training_co
 from ddpm_edu.reporting.card_pages import USUAL_PROCESS, card_page
 from ddpm_edu.settings import differences, from_dict, override, to_dict
 from ddpm_edu.simulation.results import RolloutResult
+from ddpm_edu.text import shell_line
 from ddpm_edu.training.checkpoint import BEST, find_checkpoint, read_checkpoint
 from ddpm_edu.training.log import read_log
 from ddpm_edu.viz import figures
@@ -72,7 +74,7 @@ def make_card(
     collect = demonstrations_command(config.data.path)
     if collect:
         # Where the file lay on this machine helps nobody: the card's commands make it anew, in one place.
-        demonstrations = collect.split()[-1]
+        demonstrations = shlex.split(collect)[-1]
         config = override(config, data__path=demonstrations)
     card = {
         "name": name,
@@ -211,7 +213,11 @@ def _evaluation(
     if Path(checkpoint).name != wanted:
         raise DatasetError(f"{path} is of checkpoint {checkpoint}, and {wanted} is wanted; roll that one out")
     places = ((str(folder), f"{run_there}/{part}"), (str(run), run_there))
-    command = " ".join(_moved(word, places) for word in report["command"].split(" "))
+    try:
+        words = shlex.split(report["command"])
+    except ValueError:  # an old report, which did not quote
+        words = report["command"].split(" ")
+    command = shell_line(_moved(word, places) for word in words)
     low, high = result.interval
     sampling = to_dict(from_dict(PolicyConfig, played).process)
     return {

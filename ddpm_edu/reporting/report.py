@@ -22,6 +22,7 @@ from ddpm_edu.simulation.replay import choose_episodes, film_episodes
 from ddpm_edu.simulation.results import NUMBERS as ROLLOUT
 from ddpm_edu.simulation.results import RolloutResult
 from ddpm_edu.tasks import get_task
+from ddpm_edu.text import shell_line
 from ddpm_edu.training.log import read_log
 from ddpm_edu.viz import figures
 from ddpm_edu.viz.denoising import decisive_step, observe, watch_denoising
@@ -241,7 +242,7 @@ def _machine(policy: DiffusionPolicy) -> dict[str, Any]:
 
 
 def _command_line() -> str:
-    return " ".join([Path(sys.argv[0]).name, *sys.argv[1:]])
+    return shell_line([Path(sys.argv[0]).name, *sys.argv[1:]])
 
 
 def _png(figure: Figure) -> bytes:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
+from pathlib import Path
 
 import h5py
 import pytest
@@ -13,7 +15,7 @@ from ddpm_edu.factory import build_policy
 from ddpm_edu.paths import shipped_demonstrations
 from ddpm_edu.presets import preset
 from ddpm_edu.reporting.card_commands import demonstrations_command, training_command
-from ddpm_edu.reporting.card_pages import BEGIN, END, tables, write_between_markers
+from ddpm_edu.reporting.card_pages import BEGIN, END, card_page, tables, write_between_markers
 from ddpm_edu.reporting.cards import make_card, read_cards
 from ddpm_edu.settings import override, to_dict
 from ddpm_edu.simulation.collect import collect
@@ -34,7 +36,7 @@ def finished_run(folder, successes=9, **overrides):
     RolloutResult("can", "low_dim", episodes, 0, (0.1,), 16, 130, 9.0, 2).save(folder / "rollout")
     report = {
         "checkpoint": str(folder / "checkpoints" / "step_00000040"),
-        "command": f"ddpm-edu rollout {folder} --episodes 10",
+        "command": shlex.join(["ddpm-edu", "rollout", str(folder), "--episodes", "10"]),
         "config": {"policy": to_dict(config.policy), "training": to_dict(config.training)},
         "episodes": 10,
         "successes": successes,
@@ -200,3 +202,43 @@ def test_the_readme_shows_the_grid_of_the_committed_cards():
     shown = grid(read_cards(REPOSITORY / "results"), link="results/")
     assert f"{BEGIN}\n{shown}\n{END}" in (REPOSITORY / "README.md").read_text()
     assert shown in tables(read_cards(REPOSITORY / "results"), link="results/")
+
+
+def test_the_committed_pages_and_tables_are_what_their_cards_say():
+    results = Path(__file__).parents[2] / "results"
+    cards = read_cards(results)
+    assert cards
+    for card in cards:
+        assert card_page(card) == (results / f"{card['name']}.md").read_text()
+    assert tables(cards) in (results / "README.md").read_text()
+
+
+def test_a_hostile_cards_texts_take_no_effect(tmp_path):
+    card = json.loads(make_card(finished_run(tmp_path / "run"), out=tmp_path / "results").read_text())
+    hostile = "<script>|`x`\n# [a](b)"
+    card["last"]["machine"]["processor"] = card["training"]["demonstrations"] = hostile
+    card["last"]["versions"] = {hostile: hostile}
+    card["last"]["command"] = f"ddpm-edu\n```\n{hostile}"
+    card["name"] = "a) <script>"
+    page = card_page(card)
+    _, commands, rest = page.split("````")
+    assert "<script>" in commands  # within a longer fence than its own: only text
+    for text in (rest, tables([card])):
+        assert "<script>" not in text
+        assert "\n# " not in text
+        assert "[a]" not in text
+        assert "`x`" not in text
+    assert "](a%29%20%3Cscript%3E.png)" in rest
+
+
+def test_a_run_folder_with_a_blank_and_a_quote_gives_commands_that_work(tmp_path):
+    run = finished_run(tmp_path / "my run's", path=str(shipped_demonstrations("can")))
+    card = json.loads(make_card(run, name="it's mine", out=tmp_path / "results").read_text())
+    assert shlex.split(card["last"]["command"]) == [
+        "ddpm-edu",
+        "rollout",
+        "runs/it's mine",
+        "--episodes",
+        "10",
+    ]
+    assert shlex.split(card["training"]["command"])[-2:] == ["--run-dir", "runs/it's mine"]
