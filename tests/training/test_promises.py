@@ -290,12 +290,22 @@ def test_a_signal_saves_and_is_told_by_the_exit_code(tmp_path, number, code):
         str(tmp_path),
     ]
     words += ["--checkpoint-every", "1000000"]
-    process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    # Under nohup, children ignore SIGHUP, as they should; here they are asked about it.
+    process = subprocess.Popen(
+        words,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),
+    )
     deadline = time.monotonic() + 200
     while not read_log(tmp_path) and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.05)
     process.send_signal(number)
-    said = process.communicate(timeout=60)[0]
+    try:
+        said = process.communicate(timeout=120)[0]
+    finally:
+        process.kill()
     assert process.returncode == code
     assert "saved. The same command goes on from there" in said
     assert len(names(tmp_path)) == 1
