@@ -175,14 +175,14 @@ def hdf5_commands(path: Path, out: Path) -> list[list[str]]:
 
 
 def _load_training() -> None:
+    # The first optimiser and the first log would load these, in every fork anew.
+    import torch._dynamo
+    import torch.utils.tensorboard  # noqa: F401
+
     import ddpm_edu.commands.train
     import ddpm_edu.data.comparison
     import ddpm_edu.data.inspection
     import ddpm_edu.training.trainer  # noqa: F401
-
-    # The first optimiser and the first log would load these, in every fork anew.
-    import torch._dynamo
-    import torch.utils.tensorboard  # noqa: F401
 
 
 # ----------------------------------------------------------------- a run: JSON, log, safetensors
@@ -255,8 +255,8 @@ def fuzz(
         whole.mkdir()
         files = chosen.corpus(whole)
         for file in files:
+            shutil.rmtree(folder / "out", ignore_errors=True)
             for words in chosen.commands(file, folder / "out"):
-                shutil.rmtree(folder / "out", ignore_errors=True)
                 if found := judge(words, folder, 10 * seconds):
                     raise RuntimeError(f"{words} on the whole {file.name} {found}")
         for number in numbers:

@@ -18,7 +18,7 @@ FUZZ = Path(__file__).parents[1] / "benchmarks" / "fuzz.py"
 @pytest.mark.slow
 def test_damaged_files_end_soon_with_0_or_one_line() -> None:
     done = subprocess.run(  # a process of its own: it forks, and pytest has threads
-        [sys.executable, FUZZ, "--mutants", "60", "--seconds", "60"],
+        [sys.executable, FUZZ, "hdf5", "--mutants", "60", "--seconds", "60"],
         capture_output=True,
         text=True,
         check=False,
