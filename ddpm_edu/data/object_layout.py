@@ -91,6 +91,7 @@ def to_task(where: str, obs: Mapping[str, np.ndarray]) -> tuple[dict[str, np.nda
     return changed, tuple(found)
 
 
+@np.errstate(invalid="ignore", over="ignore")  # what is not finite is refused by name, elsewhere
 def seen_from_hand(world: np.ndarray, eef_pos: np.ndarray, eef_quat: np.ndarray) -> np.ndarray:
     """Poses in the world (N, 7), seen from the hand (N, 7): position 3, quaternion x y z w with w >= 0."""
     place = _turned_back(world[:, :3] - eef_pos, eef_quat)  # (N, 3)
@@ -99,6 +100,7 @@ def seen_from_hand(world: np.ndarray, eef_pos: np.ndarray, eef_quat: np.ndarray)
     return np.concatenate([place, np.where(turn[:, 3:] < 0, -turn, turn)], axis=-1)
 
 
+@np.errstate(invalid="ignore", over="ignore")
 def _layout(where: str, object: np.ndarray, pos: np.ndarray, quat: np.ndarray) -> _Layout:
     misfits = {}
     for layout in map(_Layout._make, itertools.product((False, True), repeat=3)):
