@@ -79,6 +79,11 @@ def read_reference(path: Path, weights: Weights | None = None) -> Imported:
         except CheckpointError as error:
             named = str(error) if str(path) in str(error) else f"{path} cannot be imported: {error}"
             raise CheckpointError(named) from None
+        except (ArithmeticError, LookupError, RecursionError, TypeError, ValueError) as error:
+            raise CheckpointError(
+                f"{path} cannot be imported: what it holds is not put together as the reference does it "
+                f"({type(error).__name__})"
+            ) from error
 
 
 def _read(archive: Archive, weights: Weights | None) -> Imported:

@@ -10,6 +10,7 @@ from ddpm_edu.reference.unpickle import Inert
 
 _NODE_LIMIT, _DEPTH_LIMIT = 100_000, 50
 _REQUIRED = object()
+_REFERENCE = re.compile(r"\$\{(\.*)(\w+(?:\.\w+|\[\w+\])*)\}")
 
 
 class Section:
@@ -31,9 +32,8 @@ class Section:
         wrong_bool = isinstance(value, bool) and kind not in (bool, object)
         if value is not default and (wrong_bool or not isinstance(value, kind)):
             wanted = kind[-1] if isinstance(kind, tuple) else kind
-            found = f"a {value.what!r}" if isinstance(value, Inert) else repr(value)[:200]
             raise CheckpointError(
-                f"its {self.name}.{name} is {found}, which is not of type {wanted.__name__}"
+                f"its {self.name}.{name} is {repr(value)[:200]}, which is not of type {wanted.__name__}"
             )
         return value
 
@@ -68,14 +68,14 @@ class Section:
 def plain_config(node: Any) -> Any:
     """The plain containers inside pickled OmegaConf objects; plain containers stay what they are.
 
-    References to other entries, such as `${horizon}`, are followed. Nothing is evaluated: an entry that is
-    still `${eval:...}` stays that text.
+    References to other entries, such as `${horizon}`, `${..horizon}` or `${sizes[0]}`, are followed. Nothing
+    is evaluated: an entry that is still `${eval:...}` stays that text.
 
     Raises:
         CheckpointError: if the configuration refers to itself, or is larger than any real one.
     """
     root = _plain(node, [_NODE_LIMIT], 0)
-    return _follow(root, root, [_NODE_LIMIT], 0)
+    return _follow(root, (root,), [_NODE_LIMIT], 0)
 
 
 def _plain(node: Any, budget: list[int], depth: int) -> Any:
@@ -93,21 +93,33 @@ def _plain(node: Any, budget: list[int], depth: int) -> Any:
     return node
 
 
-def _follow(node: Any, root: Any, budget: list[int], depth: int) -> Any:
+def _follow(node: Any, parents: tuple[Any, ...], budget: list[int], depth: int) -> Any:
+    """The node with its references followed; `parents` are the containers around it, the whole first."""
     _spend(budget, depth)
     if isinstance(node, dict):
-        return {key: _follow(value, root, budget, depth + 1) for key, value in node.items()}
+        return {key: _follow(value, (*parents, node), budget, depth + 1) for key, value in node.items()}
     if isinstance(node, list):
-        return [_follow(value, root, budget, depth + 1) for value in node]
-    reference = re.fullmatch(r"\$\{([\w.]+)\}", node) if isinstance(node, str) else None
+        return [_follow(value, (*parents, node), budget, depth + 1) for value in node]
+    reference = _REFERENCE.fullmatch(node) if isinstance(node, str) else None
     if reference is None:
         return node
-    target = root
-    for part in reference[1].split("."):
-        if not isinstance(target, dict) or part not in target:
-            raise CheckpointError(f"its configuration refers to {node!r}, which it does not have")
-        target = target[part]
-    return _follow(target, root, budget, depth + 1)
+    dots, names = reference.groups()
+    # One dot is the container that the reference stands in, each further dot the one around it.
+    around = parents[: max(0, len(parents) + 1 - len(dots))] if dots else parents[:1]
+    for name in re.findall(r"\w+", names) if around else ():
+        target = around[-1]
+        if isinstance(target, str):
+            target = _follow(target, around[:-1], budget, depth + 1)
+        if isinstance(target, list) and re.fullmatch("[0-9]{1,6}", name) and int(name) < len(target):
+            around = (*around, target[int(name)])
+        elif isinstance(target, dict) and name in target:
+            around = (*around, target[name])
+        else:
+            around = ()
+            break
+    if not around:
+        raise CheckpointError(f"its configuration refers to {node[:200]!r}, which it does not have")
+    return _follow(around[-1], around[:-1], budget, depth + 1)
 
 
 def _spend(budget: list[int], depth: int) -> None:

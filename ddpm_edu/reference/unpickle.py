@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import pickletools
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 from ddpm_edu.errors import CheckpointError
@@ -30,7 +30,7 @@ class Global:
         return f"{self.module}.{self.name}"
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class Inert:
     """An object that the pickle wanted to build, as a description.
 
@@ -42,7 +42,11 @@ class Inert:
 
     what: Any
     arguments: Any = ()
-    state: Any = field(default=None, repr=False)
+    state: Any = None
+
+    def __repr__(self) -> str:
+        # Never what it holds: that can be nested without end, or many times the file's size when spelt out.
+        return f"<{str(self.what)[:100]!r}>" if isinstance(self.what, Global) else "<an object>"
 
 
 @dataclass(frozen=True)
@@ -77,6 +81,8 @@ class StoredTensor:
     stride: tuple[int, ...]
 
 
+_MOST_INSTRUCTIONS, _MOST_COPIED, _MOST_BITS, _MOST_ARGUMENTS = 2_000_000, 1_000_000, 1024, 256
+"""What no real checkpoint comes near; the published ones have some ten thousand instructions."""
 _MARK = object()
 _CONSTANTS: dict[str, Callable[[], Any]] = {
     "NONE": lambda: None,
@@ -121,10 +127,15 @@ class _Machine:
     def __init__(self) -> None:
         self.stack: list[Any] = []
         self.memo: dict[int, Any] = {}
+        self.copied = 0
 
     def run(self, file: BinaryIO) -> Any:
-        for instruction, argument, _ in pickletools.genops(file):
+        for count, (instruction, argument, _) in enumerate(pickletools.genops(file)):
             name = instruction.name
+            if count > _MOST_INSTRUCTIONS:
+                raise CheckpointError(f"its pickle has more than {_MOST_INSTRUCTIONS} instructions")
+            if isinstance(argument, int) and argument.bit_length() > _MOST_BITS:
+                raise CheckpointError(f"its pickle holds a whole number of {argument.bit_length()} bits")
             if name == "STOP":
                 return self.stack.pop()
             if name in _CONSTANTS:
@@ -217,7 +228,14 @@ class _Machine:
 
     def do_reduce(self, _: Any) -> None:
         arguments, what = self.stack.pop(), self.stack.pop()
-        self.stack.append(_describe(what, arguments))
+        if what == Global("collections", "OrderedDict") and isinstance(arguments, tuple):
+            pairs = arguments[0] if arguments else ()
+            self.copied += len(pairs)  # one list can be given to many of them
+            if self.copied > _MOST_COPIED:
+                raise CheckpointError("its pickle copies the entries of dictionaries without end")
+            self.stack.append({_key(key): value for key, value in pairs})
+        else:
+            self.stack.append(_describe(what, arguments))
 
     def do_newobj(self, _: Any) -> None:
         arguments, what = self.stack.pop(), self.stack.pop()
@@ -258,9 +276,16 @@ class _Machine:
 
 
 def _key(key: Any) -> Any:
-    # Nothing nested: Python hashes tuples in tuples recursively, and a deep one ends the process.
     if key is None or isinstance(key, (str, int, float, bytes, Inert, Global)):
         return key
+    if isinstance(key, tuple):
+        # OmegaConf keeps what a resolver such as ${now:%Y} returned under its arguments as they were written.
+        # Nothing else: Python hashes tuples in tuples recursively, and a deep one ends the process.
+        if len(key) <= _MOST_ARGUMENTS and all(isinstance(part, str) for part in key):
+            return key
+        raise CheckpointError(
+            "its pickle has a dictionary with a key that is a tuple of more than a few texts"
+        )
     raise CheckpointError(f"its pickle has a dictionary with a key of type {type(key).__name__}")
 
 
@@ -277,9 +302,6 @@ def _describe(what: Any, arguments: Any) -> Any:
     """The result of calling something: data where that is known to be all, else an `Inert`."""
     if not isinstance(what, Global) or not isinstance(arguments, tuple):
         return Inert(what, arguments)
-    if (what.module, what.name) == ("collections", "OrderedDict"):
-        pairs = arguments[0] if arguments else []
-        return {_key(key): value for key, value in pairs}
     if what.module == "torch._utils":
         if what.name in ("_rebuild_tensor_v2", "_rebuild_tensor"):
             return _tensor(arguments)
