@@ -233,7 +233,7 @@ def test_the_command_fetches_and_compares(
     assert cli.main(["data", "download", "square", "--type", "mh"]) == 0
     said = capsys.readouterr().out
     assert said.startswith("runs/demonstrations/square_mh_low_dim_v15.hdf5: fetched; ")
-    assert "understood  object is in the order of robosuite 1.5" in said
+    assert "demonstrations: object is in the order of robosuite 1.5" in said
     assert os.listdir("runs/demonstrations") == ["square_mh_low_dim_v15.hdf5"]
     assert cli.main(["data", "download", "square", "--type", "mh"]) == 0
     assert "was there already" in capsys.readouterr().out

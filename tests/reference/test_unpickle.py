@@ -159,7 +159,7 @@ def test_commands_run_nothing_either(tmp_path, capsys, command, zipped):
         (b"\x97.", "NEXT_BUFFER"),
         (b"Pstorage\n.", "PERSID"),
         (b"(t" + b"\x85" * 10_000 + b"(tNs.", "no dictionary|broken"),
-        (b"}(t" + b"\x85" * 200_000 + b"Ns.", "key of type tuple"),
+        (b"}(t" + b"\x85" * 200_000 + b"Ns.", "key that is a tuple of more than a few texts"),
         (b"}(lNs.", "key of type list"),
         (b"]K\x01b.", "attributes"),
         (b"\x8e" + struct.pack("<Q", 2**62) + b"a.", "broken or cut off"),

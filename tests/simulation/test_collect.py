@@ -226,7 +226,7 @@ def test_a_finished_file_is_not_made_again_nor_overwritten(collected: Path) -> N
         ({"n": 0}, "n is 0"),
         ({"workers": 0}, "workers is 0"),
         ({"seed": -1}, "seed is -1"),
-        ({"task": "lift"}, "lift"),
+        ({"task": "tool_hang"}, "tool_hang"),
         ({"observation": "pixels"}, "pixels"),
     ],
 )

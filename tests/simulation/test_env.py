@@ -172,8 +172,8 @@ def test_refuses_a_model_that_does_not_load(can: ManipulationEnv, broken: str) -
 
 
 def test_refuses_unknown_names() -> None:
-    with pytest.raises(ConfigError, match="'lift'"):
-        make_env("lift")
+    with pytest.raises(ConfigError, match="'tool_hang'"):
+        make_env("tool_hang")
     with pytest.raises(ConfigError, match="'pixels'"):
         make_env("can", "pixels")
 

@@ -240,7 +240,7 @@ def test_interrupt_stops_cleanly(tmp_path):
     [
         ({"episodes": 0}, "episodes is 0; it must be at least 1"),
         ({"workers": 0}, "workers is 0"),
-        ({"task": "lift"}, "task is 'lift'"),
+        ({"task": "tool_hang"}, "task is 'tool_hang'"),
         ({"observation": "sound"}, "observation is 'sound'"),
     ],
 )
