@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -81,6 +82,11 @@ def test_a_horizon_is_accepted_exactly_when_it_can_work(horizon, n_obs_steps, n_
 def test_what_cannot_work_is_refused_by_name(overrides, message):
     with pytest.raises(ConfigError, match=message):
         override(PolicyConfig(), **overrides)
+
+
+def test_a_policy_can_be_built_without_numbers():
+    with torch.device("meta"):
+        assert all(parameter.is_meta for parameter in make_policy().denoiser.parameters())
 
 
 def test_a_network_that_no_memory_holds_is_refused_before_it_is_made():

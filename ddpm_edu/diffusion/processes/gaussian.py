@@ -67,7 +67,8 @@ class GaussianConfig(ProcessConfig):
                 f"noise.num_inference_steps is {self.num_inference_steps}; it must lie between 1 and "
                 f"noise.num_train_timesteps = {K}"
             )
-        left = float(make_noise_schedule(K, self.beta_schedule).alpha_bar[-1])
+        with torch.device("cpu"):  # also where shapes alone are built, on the device "meta"
+            left = float(make_noise_schedule(K, self.beta_schedule).alpha_bar[-1])
         if left > MOST_SIGNAL_LEFT:
             raise ConfigError(
                 f"noise.beta_schedule {self.beta_schedule!r} with noise.num_train_timesteps {K} ends at "
