@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 MAX_BYTES = 2_600_000
-MAX_BYTES_TOGETHER = 14_500_000
+MAX_BYTES_TOGETHER = 15_000_000
 
 
 def source_of_first(notebook: nbformat.NotebookNode, kind: str) -> str:
