@@ -3,41 +3,13 @@
 from __future__ import annotations
 
 import errno
-import os
-import signal
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from worker_duties import always_killed, refusing, signalled_once
 
 from ddpm_edu.errors import ConfigError, SimulatorError, UserError
 from ddpm_edu.simulation.workers import Workers
-
-
-def signalled_once(folder: Path) -> Callable[[str], str]:
-    """Work that sends its process the signal that it is named after, the first time."""
-
-    def work(item: str) -> str:
-        if item.startswith("SIG"):
-            try:
-                (folder / item).touch(exist_ok=False)
-            except FileExistsError:
-                return item.lower()
-            os.kill(os.getpid(), getattr(signal, item))
-        return item.lower()
-
-    return work
-
-
-def always_killed() -> Callable[[str], None]:
-    return lambda item: os.kill(os.getpid(), signal.SIGKILL)
-
-
-def refusing() -> Callable[[str], None]:
-    def work(item: str) -> None:
-        raise {"user": ConfigError("mend it"), "disk": OSError(errno.ENOSPC, "full")}[item]
-
-    return work
 
 
 def test_what_is_lost_is_done_again(
