@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ddpm_edu.errors import UserError
+from ddpm_edu.machine import memory_bytes, usable_cores
+from ddpm_edu.renderers import INSTALL
 
 ROOT = Path(__file__).resolve().parent.parent
 WANTED_DISK_GB, WANTED_CORES, WANTED_MEMORY_GB = 5, 2, 4
@@ -122,12 +124,13 @@ def _disk() -> Check:
 
 
 def _processor() -> Iterator[Check]:
-    cores = len(os.sched_getaffinity(0))
+    cores = usable_cores()
     enough = cores >= WANTED_CORES
     yield Check("cores", "ok" if enough else "note", str(cores), f"{WANTED_CORES} or more")
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
+    memory = memory_bytes() / 1e9
     enough = memory >= WANTED_MEMORY_GB
-    yield Check("memory", "ok" if enough else "note", f"{memory:.1f} GB", f"{WANTED_MEMORY_GB} GB or more")
+    found = f"{memory:.1f} GB" if memory else "the system does not say"
+    yield Check("memory", "ok" if enough else "note", found, f"{WANTED_MEMORY_GB} GB or more")
 
 
 def _gpu(probe: _Probe) -> Iterator[Check]:
@@ -185,17 +188,17 @@ def _renderer(probe: _Probe) -> Iterator[Check]:
     yield Check("simulator", "ok", answer["simulator"])
     name = answer["renderer"]
     if "error" not in answer:
-        yield Check(
-            "renderer", "ok", f"MUJOCO_GL={name} drew 84x84 pixels in {answer['milliseconds']:.0f} ms"
-        )
+        drew = f"MUJOCO_GL={name} drew 84x84 pixels in {answer['milliseconds']:.0f} ms"
+        instead = "".join(f"; {other} was tried first: {why}" for other, why in answer["refused"].items())
+        yield Check("renderer", "note" if instead else "ok", drew + instead)
         return
     broken = f"MUJOCO_GL={name}: {answer['error']}"
-    for other in ("osmesa", "egl"):
-        if other != name and "milliseconds" in _Probe(_SIMULATOR, MUJOCO_GL=other).answer():
-            yield Check("renderer", "missing", broken, f"{other} works", f"export MUJOCO_GL={other}")
-            return
-    sudo = "" if os.geteuid() == 0 else "sudo "
-    yield Check("renderer", "missing", broken, "osmesa or egl", f"{sudo}apt-get install -y libosmesa6")
+    if os.environ.get("MUJOCO_GL") and "milliseconds" in _Probe(_SIMULATOR, MUJOCO_GL="").answer():
+        yield Check("renderer", "missing", broken, "another one works", "unset MUJOCO_GL")
+        return
+    sudo = "" if not hasattr(os, "geteuid") or os.geteuid() == 0 else "sudo "
+    mend = f"{sudo}apt-get install -y {INSTALL['osmesa']} || {sudo}apt-get install -y {INSTALL['egl']}"
+    yield Check("renderer", "missing", broken, "osmesa or egl", mend)
 
 
 _TORCH = """
@@ -207,9 +210,11 @@ answer.update(devices=names if torch.cuda.is_available() else [], cuda=torch.ver
 _SIMULATOR = """
 import os, time
 from ddpm_edu.simulation.env import make_env
-from ddpm_edu.third_party import choose_renderer
+from ddpm_edu.renderers import choose_renderer, refused
 make_env("can").reset(seed=0)
-answer.update(simulator="robosuite and MuJoCo run the Can task", renderer=choose_renderer())
+answer.update(
+    simulator="robosuite and MuJoCo run the Can task", renderer=choose_renderer(), refused=refused
+)
 environment = make_env("can", "image")
 environment.reset(seed=0)
 began = time.perf_counter()

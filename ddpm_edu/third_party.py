@@ -19,8 +19,9 @@ import sys
 import types
 import warnings
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
+
+from ddpm_edu.renderers import choose_renderer
 
 _ROBOSUITE_LOGGER = "robosuite_logs"
 _torchvision_operators: Any = None  # torch drops the operators when their library object is collected
@@ -91,14 +92,6 @@ def import_mujoco() -> types.ModuleType:
                 os.environ["MUJOCO_GL"] = chosen
                 if platform is None:
                     os.environ.pop("PYOPENGL_PLATFORM", None)
-
-
-def choose_renderer() -> str:
-    """Sets `MUJOCO_GL` when it is unset: "egl" if there is a GPU, else "osmesa". Returns its value."""
-    if not os.environ.get("MUJOCO_GL"):
-        has_gpu = Path("/dev/nvidia0").exists() or any(Path("/dev/dri").glob("renderD*"))
-        os.environ["MUJOCO_GL"] = "egl" if has_gpu else "osmesa"
-    return os.environ["MUJOCO_GL"].lower().strip()
 
 
 def import_robosuite() -> types.ModuleType:

@@ -35,8 +35,31 @@ find_python() {
     return 1
 }
 
-python=$(find_python) || fail "no CPython 3.10, 3.11 or 3.12 found${PYTHON:+ at PYTHON=$PYTHON}; install one" \
-    "(on Debian or Ubuntu: apt-get install python3), or name one: PYTHON=/path/to/python3.11 scripts/setup.sh"
+has_command() { command -v "$1" >/dev/null 2>&1; }
+
+# A system whose only Python is too new (Debian 13: 3.13) gets 3.12 from uv, into the user's own folder.
+bring_python() {
+    uv=$(command -v uv) || {
+        uv=build/uv/bin/uv
+        if ! python3 -c 'import ensurepip, venv' 2>/dev/null; then
+            if [ "$(id -u)" -ne 0 ] || ! has_command apt-get; then
+                return 1
+            fi
+            apt-get update -q && apt-get install -y -q --no-install-recommends python3-venv
+        fi
+        [ -x $uv ] || { python3 -m venv build/uv && build/uv/bin/python -m pip install -q -c constraints.txt uv; }
+    } >/dev/null 2>&1 || return 1
+    "$uv" python install -q 3.12 >/dev/null 2>&1 && "$uv" python find --managed-python 3.12 2>/dev/null
+}
+
+if ! python=$(find_python); then
+    [ -z "${PYTHON:-}" ] || fail "no CPython 3.10, 3.11 or 3.12 found at PYTHON=$PYTHON; name another," \
+        "or none: scripts/setup.sh then looks for one"
+    has_command python3 && say "$(python3 --version) is not 3.10, 3.11 or 3.12; uv brings 3.12"
+    python=$(bring_python) || fail "no CPython 3.10, 3.11 or 3.12 found, and uv could bring none; install uv" \
+        "(https://docs.astral.sh/uv, it needs github.com) or one of these Pythons, or name one:" \
+        "PYTHON=/path/to/python3.12 scripts/setup.sh"
+fi
 
 # --------------------------------------------------------------------------- What is already done?
 
@@ -52,7 +75,6 @@ fi
 
 # --------------------------------------------------------------------------------- System packages
 
-has_command() { command -v "$1" >/dev/null 2>&1; }
 has_library() { "$python" -c 'import ctypes, sys; ctypes.CDLL(sys.argv[1])' "$1" 2>/dev/null; }
 has_header() { echo "#include <$1>" | cc -E ${2:+"-I$2"} - >/dev/null 2>&1; }
 
@@ -72,8 +94,14 @@ missing_packages() {
     version=$("$python" -c 'import sys; print("python%d.%d" % sys.version_info[:2])')
     [ -e "$include/Python.h" ] || echo "$version-dev"
     "$python" -c 'import ensurepip, venv' 2>/dev/null || echo "$version-venv"
-    # Pictures are drawn by OSMesa in software, or on a GPU through EGL.
-    has_library libOSMesa.so.8 || has_library libOSMesa.so.6 || echo libosmesa6
+    # Pictures are drawn by OSMesa in software, or through EGL: on a GPU, and where Mesa (25.1 on) has no OSMesa.
+    if ! has_library libOSMesa.so.8 && ! has_library libOSMesa.so.6; then
+        if ! has_command apt-cache || apt-cache show libosmesa6 >/dev/null 2>&1; then
+            echo libosmesa6
+        else
+            has_library libEGL_mesa.so.0 || echo libegl1 libegl-mesa0 libgl1-mesa-dri
+        fi
+    fi
     if [ -e /dev/nvidia0 ]; then
         has_library libEGL.so.1 || echo libegl1
     fi

@@ -13,6 +13,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ddpm_edu import machine
 from ddpm_edu.config import TrainingConfig
 from ddpm_edu.errors import ConfigError, DatasetError, SimulatorError
 from ddpm_edu.files import write_atomically
@@ -222,23 +223,16 @@ def _versions() -> dict[str, str]:
 def _machine(policy: DiffusionPolicy) -> dict[str, Any]:
     import torch
 
-    processor = platform.processor() or platform.machine()
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        processor = next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
-        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (OSError, StopIteration, ValueError):
-        memory = 0
-    machine = {
+    found = {
         "system": platform.system(),
-        "processor": processor,
-        "cores": len(os.sched_getaffinity(0)),
-        "memory_gib": round(memory / 2**30, 1),
+        "processor": machine.processor(),
+        "cores": machine.usable_cores(),
+        "memory_gib": round(machine.memory_bytes() / 2**30, 1),
         "device": str(policy.device),
     }
     if policy.device.type == "cuda":
-        machine["gpu"] = torch.cuda.get_device_name(policy.device)
-    return machine
+        found["gpu"] = torch.cuda.get_device_name(policy.device)
+    return found
 
 
 def _command_line() -> str:

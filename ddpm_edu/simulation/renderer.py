@@ -9,13 +9,15 @@ has learned from.
 from __future__ import annotations
 
 import contextlib
+import importlib
 import os
 from typing import Any
 
 import numpy as np
 
 from ddpm_edu.errors import SimulatorError
-from ddpm_edu.third_party import choose_renderer, import_mujoco
+from ddpm_edu.renderers import INSTALL, MODULES, choose_renderer, refused
+from ddpm_edu.third_party import import_mujoco
 
 # MuJoCo draws geoms by group. 1 holds what is to be seen, 0 the shapes for collisions. The arm's links move
 # to this free group, so that one camera can leave them out.
@@ -117,27 +119,25 @@ def _group_arm(mujoco: Any, model: Any) -> None:
 
 def _gl_context(width: int, height: int) -> Any:
     name = choose_renderer()
-    package = {"egl": "libegl1", "osmesa": "libosmesa6", "glfw": "libglfw3"}.get(name)
-    if package is None:
+    if name not in MODULES:
         raise SimulatorError(
-            f"MUJOCO_GL is {name!r}, which renders nothing; set it to 'egl' (with a GPU) or 'osmesa'"
+            f"MUJOCO_GL is {name!r}, which renders nothing; unset it, or choose one: 'egl' or 'osmesa'"
         )
     try:
-        if name == "egl":
-            from mujoco.egl import GLContext
-        elif name == "osmesa":
-            from mujoco.osmesa import GLContext
-        else:
-            from mujoco.glfw import GLContext
-        return GLContext(width, height)
+        return importlib.import_module(MODULES[name]).GLContext(width, height)
     except Exception as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
-        platform = os.environ.get("PYOPENGL_PLATFORM")
-        if platform not in (None, "", name):
-            advice = f"unset PYOPENGL_PLATFORM, which is {platform}"
-        else:
-            other = "osmesa" if name == "egl" else "egl"
-            advice = f"install it with 'apt-get install {package}', or set MUJOCO_GL={other}"
-        raise SimulatorError(
-            f"no renderer: MUJOCO_GL={name} does not work here ({reason}); {advice}"
-        ) from error
+        refused[name] = refused.get(name) or (str(error).splitlines() or [type(error).__name__])[0].rstrip(
+            "."
+        )
+        reasons = "; ".join(f"{other}: {why}" for other, why in refused.items())
+        raise SimulatorError(f"no renderer: {reasons}; {_advice(name)}") from error
+
+
+def _advice(name: str) -> str:
+    platform = os.environ.get("PYOPENGL_PLATFORM")
+    if platform not in (None, "", name):
+        return f"unset PYOPENGL_PLATFORM, which is {platform}"
+    if name not in INSTALL:
+        return "pictures need a session with a screen on this system"
+    other = "osmesa" if name == "egl" else "egl"
+    return f"install one with 'apt-get install {INSTALL[name]}' or, for MUJOCO_GL={other}, {INSTALL[other]}"

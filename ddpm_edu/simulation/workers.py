@@ -25,6 +25,7 @@ from typing import Any
 from tqdm.auto import tqdm
 
 from ddpm_edu.errors import ConfigError, SimulatorError, UserError
+from ddpm_edu.machine import usable_cores
 
 MAX_LOSSES = 3
 """A piece of work may be lost so often with its worker before everything stops."""
@@ -47,7 +48,7 @@ def patience() -> float:
 
 def default_workers(pieces: int | None = None) -> int:
     """One process for each core that this process may use, and no more than there are pieces of work."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = usable_cores()
     return min(cores, pieces) if pieces else cores
 
 
