@@ -15,7 +15,7 @@ ORDER = ("global", "local", "inpainting")
 
 
 def plot_reach(reach: Mapping[str, ArrayLike], text: str) -> Figure:
-    """How strongly each action step of one prediction depends on the observations.
+    """How strongly each action step of one prediction depends on the observations, all on one scale.
 
     Args:
         reach: {conditioning: (T,) size of the gradient}.
@@ -26,9 +26,12 @@ def plot_reach(reach: Mapping[str, ArrayLike], text: str) -> Figure:
         all_axes = figure.subplots(1, len(reach), sharey=True)
         for axes, (name, values), line in zip(all_axes, reach.items(), LINES, strict=False):
             values = np.asarray(values)
-            axes.bar(np.arange(len(values)), values, color=line.color, width=0.8)
-            axes.set(title=name, xlabel="step of the trajectory", xlim=(-0.7, len(values) - 0.3))
-        all_axes[0].set_ylabel("dependence on the\nobservations (largest = 1)")
+            axes.plot(
+                np.arange(len(values)), values, color=line.color, linestyle=line.linestyle, marker=line.marker
+            )
+            axes.set(title=name.replace(", ", ",\n"), xlabel="step of the\ntrajectory", yscale="log")
+            axes.axvspan(len(values) - 4.5, len(values) - 0.5, color=PALE, alpha=0.5, linewidth=0)
+        all_axes[0].set_ylabel("dependence on the observations\n(gradient, one log scale)")
         headline(figure, text)
     return figure
 
