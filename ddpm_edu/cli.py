@@ -33,6 +33,7 @@ COMMANDS: dict[str, Command] = {
     "demo": Command("ddpm_edu.commands.demo", "demo", "Train on shipped demonstrations, roll out, report."),
     "train": Command("ddpm_edu.commands.train", "train", "Train a policy, or go on with a stopped run."),
     "rollout": Command("ddpm_edu.commands.rollout", "rollout", "Let a policy act, and report how it went."),
+    "export": Command("ddpm_edu.commands.export", "export", "Write a policy's denoiser as an ONNX file."),
     "import": Command("ddpm_edu.commands.import_reference", "import_reference", "Import reference weights."),
     "collect": Command("ddpm_edu.commands.collect", "collect", "Let a scripted expert make demonstrations."),
     "data download": Command("ddpm_edu.commands.data", "download", "Fetch robomimic's own demonstrations."),

@@ -213,7 +213,7 @@ def batch_timesteps(timestep: int | Tensor, batch_size: int, device: torch.devic
         ConfigError: for another shape.
     """
     timesteps = torch.as_tensor(timestep, device=device)
-    if timesteps.ndim > 1 or (timesteps.ndim == 1 and len(timesteps) not in (1, batch_size)):
+    if timesteps.ndim > 1 or (timesteps.ndim == 1 and timesteps.shape[0] not in (1, batch_size)):
         raise ConfigError(
             f"timestep has shape {tuple(timesteps.shape)}; it must be one step, or (B,) = ({batch_size},)"
         )

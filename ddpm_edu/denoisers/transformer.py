@@ -221,7 +221,7 @@ class TransformerForDiffusion(nn.Module):
         dtype = self.head.weight.dtype
 
         # 1. tokens
-        time_token = self.time_embedding(batch_timesteps(timestep, len(sample), sample.device))  # (B, E)
+        time_token = self.time_embedding(batch_timesteps(timestep, sample.shape[0], sample.device))  # (B, E)
         time_token = time_token[:, None].to(dtype)  # (B, 1, E)
         input_tokens = self.input_embedding(sample.to(dtype))  # (B, T, E)
         cond_tokens = []

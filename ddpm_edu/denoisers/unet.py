@@ -221,7 +221,7 @@ class ConditionalUnet1D(nn.Module):
         dtype = self.final_projection.weight.dtype
 
         # 1. what is known: the diffusion step and the global condition
-        cond = self.step_encoder(batch_timesteps(timestep, len(sample), sample.device))  # (B, dsed)
+        cond = self.step_encoder(batch_timesteps(timestep, sample.shape[0], sample.device))  # (B, dsed)
         if global_cond is not None:
             cond = torch.cat([cond, global_cond.to(dtype)], dim=-1)  # (B, dsed+Dg)
 
