@@ -2,6 +2,7 @@
 
     python benchmarks/fuzz.py                      a short form; tests/test_fuzz.py runs one
     python benchmarks/fuzz.py --mutants 10000      the long one
+    python benchmarks/fuzz.py --first 500          the next ones
     python benchmarks/fuzz.py hdf5 --only 17 --keep /tmp/kept      one mutant again; what failed is kept
 
 Kind, seed and number alone decide a mutant. `judge` runs any command line under limits; another kind of file
@@ -281,6 +282,7 @@ def main() -> int:
         "kinds", nargs="*", default=list(KINDS), help=f"of {', '.join(KINDS)}; by default all"
     )
     parser.add_argument("--mutants", type=int, default=150, help="of each kind")
+    parser.add_argument("--first", type=int, default=0, help="number of the first; a long run can go on")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", type=int, help="this mutant alone")
     parser.add_argument("--seconds", type=float, default=10, help="that a command may take")
@@ -288,7 +290,8 @@ def main() -> int:
     options = parser.parse_args()
     failed = 0
     for kind in options.kinds:
-        numbers = range(options.mutants) if options.only is None else [options.only]
+        numbers = range(options.first, options.first + options.mutants)
+        numbers = numbers if options.only is None else [options.only]
         start = time.monotonic()
         wrong = fuzz(kind, numbers, options.seed, options.seconds, options.keep)
         print("\n".join([*wrong, f"{kind}: {len(numbers)} mutants, {len(wrong)} failed, "
