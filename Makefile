@@ -20,7 +20,7 @@ notebooks: setup ## run all notebooks and keep their outputs and widgets
 	$(BIN)/python scripts/execute_notebooks.py
 
 site: setup ## make the course's pages in site/
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[site]'
+	@scripts/setup.sh site
 	$(BIN)/ddpm-edu course site
 
 lint: setup ## check style, of the code and the notebooks

@@ -2,6 +2,7 @@
 # Makes .venv with everything that ddpm_edu needs. Run it as often as you like: it does what is missing, goes on
 # where an interrupted run stopped, and is done at once when nothing has changed.
 #
+#   scripts/setup.sh site browser     more than what pyproject.toml lists under dev
 #   PYTHON=/path/to/python3.11   take this interpreter instead of searching for one
 #   UV_TORCH_BACKEND=cpu         take the small CPU build of torch from PyTorch's own index
 set -eu
@@ -66,10 +67,10 @@ fi
 fingerprint=$({
     "$python" -c 'import sys; print(sys.executable, sys.version)'
     echo "$root ${UV_TORCH_BACKEND:-}"
-    cat pyproject.toml constraints.txt scripts/setup.sh
+    cat pyproject.toml requirements.txt scripts/setup.sh
 } | sha256sum)
 
-if [ "$(cat "$stamp" 2>/dev/null)" = "$fingerprint" ] && $venv/bin/ddpm-edu --version >/dev/null 2>&1; then
+if [ $# -eq 0 ] && [ "$(cat "$stamp" 2>/dev/null)" = "$fingerprint" ] && $venv/bin/ddpm-edu --version >/dev/null 2>&1; then
     exit 0
 fi
 
@@ -166,23 +167,44 @@ lend_pip_settings_to_uv() {
     [ -z "$setting" ] || export UV_HTTP_TIMEOUT="${UV_HTTP_TIMEOUT:-$setting}"
 }
 
+# Every file must have a SHA-256 that requirements.txt names, those that build others included. PyTorch's own index
+# has other builds than PyPI and its triton; they are held to their versions.
+lock() {
+    awk -v others="${UV_TORCH_BACKEND:-}" '
+        /^[^ #]/ { free = others != "" && /^(torch|torchvision|triton)==/ }
+        free && /--hash=/ { next }
+        free { sub(/ \\$/, "") }
+        { print }' requirements.txt
+}
+
 install_python_packages() {
     # egl-probe's build file names a CMake version that CMake 4 no longer knows by itself.
     export CMAKE_POLICY_VERSION_MINIMUM=3.5
     export PIP_DISABLE_PIP_VERSION_CHECK=1
-    if "$venv/bin/python" -m pip install --quiet -c constraints.txt uv; then
+    lock >$venv/requirements.txt
+    awk '/^[^ ]/ { ours = /^uv==/ } ours' requirements.txt >$venv/uv.txt
+    if "$venv/bin/python" -m pip install --quiet --require-hashes -r $venv/uv.txt; then
         lend_pip_settings_to_uv
-        if "$venv/bin/uv" pip install --python "$venv/bin/python" -c constraints.txt -e '.[dev]'; then
+        if "$venv/bin/uv" pip install --python "$venv/bin/python" -c $venv/requirements.txt \
+            --build-constraints $venv/requirements.txt -e ".[$extras]"; then
             return
         fi
     fi
+    # pip knows no constraints with digests: it takes the whole list, then ours, which has none.
     say "uv could not install everything; trying again with pip, which takes longer"
-    "$venv/bin/python" -m pip install -c constraints.txt -e '.[dev]' ||
+    awk '/^[^ ]/ { ours = /^setuptools==/ } ours' requirements.txt >$venv/setuptools.txt
+    "$venv/bin/python" -m pip install --quiet --require-hashes -r $venv/setuptools.txt &&
+        "$venv/bin/python" -m pip install --no-build-isolation --no-deps --require-hashes -r requirements.txt &&
+        "$venv/bin/python" -m pip install --no-build-isolation --no-deps -e . ||
         fail "installing the Python packages failed, see above; once that is mended, run the same command again"
 }
 
+extras=dev
+for extra; do
+    extras=$extras,$extra
+done
 make_venv
-say "installing the Python packages named in pyproject.toml, at the versions in constraints.txt"
+say "installing the Python packages named in pyproject.toml, the very files that requirements.txt names"
 rm -f "$stamp"
 install_python_packages
 printf '%s' "$fingerprint" >"$stamp.partial"
