@@ -84,6 +84,31 @@ def test_every_pin_is_exact() -> None:
             assert [part.operator for part in pin.specifier] == ["=="], pin
 
 
+def test_setup_takes_the_same_versions_each_with_its_digest() -> None:
+    entries = re.split(r"\n(?=\S)", (ROOT / "requirements.txt").read_text())[1:]
+    locked = [(Requirement(entry.partition(" \\\n")[0]), entry) for entry in entries]
+    for pin, entry in locked:
+        lines = entry.splitlines()[1:]
+        assert lines, f"{pin} has no digest"
+        assert all(re.fullmatch(r"    --hash=sha256:[0-9a-f]{64}( \\)?", line) for line in lines), pin
+    for python in PYTHONS.values():
+        held = {
+            canonicalize_name(pin.name): pin.specifier
+            for pin, _ in locked
+            if pin.marker is None or pin.marker.evaluate(markers_of(python))
+        }
+        assert held == {name: pin.specifier for name, pin in pins_for(python).items()}, python
+
+
+def test_no_command_of_ours_installs_a_file_without_a_digest() -> None:
+    """What needs no digest: ours itself, which is here."""
+    for name in ("scripts/setup.sh", "Makefile", ".ci/run", ".github/workflows/ci.yml"):
+        script = re.sub(r"\\\n", " ", (ROOT / name).read_text())
+        for command in re.findall(r"(?:-m pip|/uv\"? pip|\bpip) install\b[^\n;]*", script):
+            hashed = "--require-hashes" in command or "-c $venv/requirements.txt" in command
+            assert hashed or command.split()[-3:-1] == ["-e", "."], f"{name}: {command}"
+
+
 def test_this_environment_has_the_versions_that_are_pinned() -> None:
     here = "{}.{}.{}".format(*sys.version_info[:3])
     wrong = []
@@ -113,9 +138,8 @@ def test_conda_installs_the_package_with_the_same_constraints() -> None:
     assert len(pip) == 2
     assert (ROOT / constraints).samefile(ROOT / "constraints.txt")
     setup = (ROOT / "scripts" / "setup.sh").read_text()
-    assert set(re.findall(r"-e '([^']+)'", setup)) == {editable}, (
-        "conda and setup.sh install different extras"
-    )
+    (extras,) = re.findall(r"^extras=(\w+)$", setup, flags=re.MULTILINE)
+    assert editable == f".[{extras}]", "conda and setup.sh install different extras"
     assert Requirement(f"ddpm_edu{editable.removeprefix('.')}").extras <= set(EXTRAS)
 
 

@@ -6,6 +6,8 @@ packages (6 MB, not committed) and are copied into the site: the pages ask no ot
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import importlib.util
 import shutil
 import subprocess
@@ -24,7 +26,13 @@ from ddpm_edu.errors import NotebookError
 from ddpm_edu.files import write_atomically
 from ddpm_edu.paths import REPOSITORY
 
-# npm packages at exact versions, and the files that the pages need of each.
+# npm packages at exact versions, each with its digest (`npm view NAME@VERSION dist.integrity`).
+PACKAGES = {
+    "requirejs@2.3.8": "sha512-7/cTSLOdYkNBNJcDMWf+luFvMriVm7eYxp4BcFCsAX0wF421Vyce5SXP17c+Jd5otXKGNehIonFlyQXSowL6Mw==",  # noqa: E501
+    "@jupyter-widgets/html-manager@1.0.15": "sha512-5thBIV6ymNgmPVOHvzx+gGy8ZSKmSazhtGw4/c4xJDVzRhG9PTeQsRjF3FUTopvFi//SABeNz1yp47bCrJ3CQA==",  # noqa: E501
+    "mathjax@3.2.2": "sha512-Bt+SSVU8eBG27zChVewOicYs7Xsdt40qm4+UpHyX7k0/O9NliPc+x77k1/FEsPsjKPZGJvtRZM1vO+geW0OhGw==",  # noqa: E501
+}
+# The files that the pages need of each.
 FILES = {
     "requirejs@2.3.8": ("package/require.js",),  # loads the next one
     "@jupyter-widgets/html-manager@1.0.15": (
@@ -63,8 +71,7 @@ def build_site(paths: Sequence[Path], out: Path, docs: Path | None = None, cache
         raise NotebookError(f"{out} holds something that is not this site; name another folder with --out")
     if importlib.util.find_spec("myst_nb") is None or importlib.util.find_spec("sphinx_book_theme") is None:
         raise NotebookError(
-            "the pages are made by myst-nb and sphinx-book-theme; install them with: "
-            ".venv/bin/python -m pip install -c constraints.txt -e '.[site]'"
+            "the pages are made by myst-nb and sphinx-book-theme; install them with: scripts/setup.sh site"
         )
     fetched = fetch_files(cache)
     fonts = [file for file in fetched if file.suffix == ".woff2"]
@@ -116,13 +123,13 @@ def front_page_list(titles: Sequence[tuple[str, str]]) -> str:
 
 
 def fetch_files(cache: Path = CACHE) -> list[Path]:
-    """The files of npm packages, from the cache or through npm, which checks each package against its digest.
+    """The files of npm packages, from the cache or through npm; a package must have its digest.
 
     Args:
         cache: where they are kept.
 
     Raises:
-        NotebookError: if a file is not in the cache and npm is not there or gets nothing.
+        NotebookError: if a file is not in the cache and npm is not there, or gets nothing or something else.
     """
     found = []
     for package, members in FILES.items():
@@ -150,6 +157,13 @@ def _fetch(package: str, files: Mapping[str, Path]) -> None:
         if done.returncode or not archives:
             reason = (done.stderr.strip().splitlines() or ["no answer"])[-1]
             raise NotebookError(f"npm could not fetch {package} ({reason}); try again with a network")
+        digest = hashlib.sha512(archives[0].read_bytes()).digest()
+        found = f"sha512-{base64.b64encode(digest).decode()}"
+        if found != PACKAGES[package]:
+            raise NotebookError(
+                f"npm gave another {package} than the pages were made with: its digest is {found}, not "
+                f"{PACKAGES[package]}; ask npm's own registry (npm config get registry)"
+            )
         with tarfile.open(archives[0]) as archive:
             for member, target in files.items():
                 content = archive.extractfile(member)

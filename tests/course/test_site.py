@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -37,6 +39,21 @@ def test_without_a_network_it_says_so(tmp_path: Path, monkeypatch: pytest.Monkey
     npm.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
     with pytest.raises(NotebookError, match=r"npm could not fetch .* \(getaddrinfo ENOTFOUND registry\)"):
+        site.fetch_files(tmp_path / "cache")
+    assert not list(tmp_path.glob("cache/**/*.js"))
+
+
+def test_another_package_than_the_known_one_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with tarfile.open(tmp_path / "changed.tgz", "w:gz") as archive:
+        script = tarfile.TarInfo("package/require.js")
+        archive.addfile(script, io.BytesIO())
+    npm = tmp_path / "npm"
+    npm.write_text(f"#!/bin/sh\ncp {tmp_path}/changed.tgz .\n")
+    npm.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    with pytest.raises(NotebookError, match=r"npm gave another requirejs@2\.3\.8 than .* not sha512-7/cT"):
         site.fetch_files(tmp_path / "cache")
     assert not list(tmp_path.glob("cache/**/*.js"))
 
