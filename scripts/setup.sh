@@ -38,6 +38,9 @@ find_python() {
 
 has_command() { command -v "$1" >/dev/null 2>&1; }
 
+# What requirements.txt says of one package: its version and the SHA-256 of each of its files.
+locked() { awk -v start="^$1==" '/^[^ ]/ { ours = $0 ~ start } ours' requirements.txt; }
+
 # A system whose only Python is too new (Debian 13: 3.13) gets 3.12 from uv, into the user's own folder.
 bring_python() {
     uv=$(command -v uv) || {
@@ -48,7 +51,10 @@ bring_python() {
             fi
             apt-get update -q && apt-get install -y -q --no-install-recommends python3-venv
         fi
-        [ -x $uv ] || { python3 -m venv build/uv && build/uv/bin/python -m pip install -q -c constraints.txt uv; }
+        [ -x $uv ] || {
+            python3 -m venv build/uv && locked uv >build/uv/requirements.txt &&
+                build/uv/bin/python -m pip install -q --require-hashes -r build/uv/requirements.txt
+        }
     } >/dev/null 2>&1 || return 1
     "$uv" python install -q 3.12 >/dev/null 2>&1 && "$uv" python find --managed-python 3.12 2>/dev/null
 }
@@ -169,7 +175,7 @@ lend_pip_settings_to_uv() {
 
 # Every file must have a SHA-256 that requirements.txt names, those that build others included. PyTorch's own index
 # has other builds than PyPI and its triton; they are held to their versions.
-lock() {
+digests() {
     awk -v others="${UV_TORCH_BACKEND:-}" '
         /^[^ #]/ { free = others != "" && /^(torch|torchvision|triton)==/ }
         free && /--hash=/ { next }
@@ -181,8 +187,8 @@ install_python_packages() {
     # egl-probe's build file names a CMake version that CMake 4 no longer knows by itself.
     export CMAKE_POLICY_VERSION_MINIMUM=3.5
     export PIP_DISABLE_PIP_VERSION_CHECK=1
-    lock >$venv/requirements.txt
-    awk '/^[^ ]/ { ours = /^uv==/ } ours' requirements.txt >$venv/uv.txt
+    digests >$venv/requirements.txt
+    locked uv >$venv/uv.txt
     if "$venv/bin/python" -m pip install --quiet --require-hashes -r $venv/uv.txt; then
         lend_pip_settings_to_uv
         if "$venv/bin/uv" pip install --python "$venv/bin/python" -c $venv/requirements.txt \
@@ -192,7 +198,7 @@ install_python_packages() {
     fi
     # pip knows no constraints with digests: it takes the whole list, then ours, which has none.
     say "uv could not install everything; trying again with pip, which takes longer"
-    awk '/^[^ ]/ { ours = /^setuptools==/ } ours' requirements.txt >$venv/setuptools.txt
+    locked setuptools >$venv/setuptools.txt
     "$venv/bin/python" -m pip install --quiet --require-hashes -r $venv/setuptools.txt &&
         "$venv/bin/python" -m pip install --no-build-isolation --no-deps --require-hashes -r requirements.txt &&
         "$venv/bin/python" -m pip install --no-build-isolation --no-deps -e . ||
