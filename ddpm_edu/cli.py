@@ -36,6 +36,7 @@ COMMANDS: dict[str, Command] = {
     "export": Command("ddpm_edu.commands.export", "export", "Write a policy's denoiser as an ONNX file."),
     "import": Command("ddpm_edu.commands.import_reference", "import_reference", "Import reference weights."),
     "collect": Command("ddpm_edu.commands.collect", "collect", "Let a scripted expert make demonstrations."),
+    "data fetch": Command("ddpm_edu.commands.data", "fetch", "Bring what the repository ships, to a wheel."),
     "data download": Command("ddpm_edu.commands.data", "download", "Fetch robomimic's own demonstrations."),
     "data render": Command("ddpm_edu.commands.data", "render", "Add both cameras' pictures to a file."),
     "data split": Command("ddpm_edu.commands.data", "split", "Choose which demonstrations are held out."),
@@ -88,7 +89,9 @@ def _mendable(error: Exception) -> str | None:
     if isinstance(error, UserError):
         return _one_line(str(error))
     if isinstance(error, ModuleNotFoundError) and not (error.name or "").startswith("ddpm_edu"):
-        return f"the package {error.name!r} is not installed; run scripts/setup.sh"
+        from ddpm_edu.paths import INSTALL
+
+        return f"the package {error.name!r} is not installed; run {INSTALL}"
     # h5py and safetensors wrap the system's error and keep only its text.
     full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
     if full or "No space left on device" in str(error):

@@ -18,9 +18,9 @@ from typing import Any, Literal
 
 from ddpm_edu.errors import UserError
 from ddpm_edu.machine import memory_bytes, usable_cores
-from ddpm_edu.renderers import INSTALL
+from ddpm_edu.paths import IN_CLONE, INSTALL, REPOSITORY
+from ddpm_edu.renderers import INSTALL as RENDERERS
 
-ROOT = Path(__file__).resolve().parent.parent
 WANTED_DISK_GB, WANTED_CORES, WANTED_MEMORY_GB = 5, 2, 4
 PROBE_SECONDS = 180  # the very first import of robosuite compiles for tens of seconds
 
@@ -59,7 +59,8 @@ def doctor(json: bool = False) -> int:
     if json:
         print(_json(checks))
     elif missing:
-        print(f"\n{missing} of {len(checks)} things are missing: run the commands after 'mend', from {ROOT}")
+        place = f", from {REPOSITORY}" if IN_CLONE else ""
+        print(f"\n{missing} of {len(checks)} things are missing: run the commands after 'mend'{place}")
     else:
         print("\nEverything that is needed is here.")
     return 2 if missing else 0
@@ -87,15 +88,18 @@ def _python() -> Check:
     found = f"{platform.python_implementation()} {platform.python_version()}, {sys.executable}"
     if platform.python_version() in SpecifierSet(wanted):
         return Check("python", "ok", found, wanted)
-    return Check("python", "missing", found, wanted, "PYTHON=/path/to/python3.11 scripts/setup.sh")
+    return Check(
+        "python",
+        "missing",
+        found,
+        wanted,
+        f"PYTHON=/path/to/python3.11 {INSTALL}" if IN_CLONE else "use another Python",
+    )
 
 
 def _packages() -> Iterator[Check]:
     from packaging.requirements import Requirement
 
-    mend = (
-        "scripts/setup.sh" if (ROOT / "scripts" / "setup.sh").exists() else "pip install --upgrade ddpm_edu"
-    )
     for line in importlib.metadata.requires("ddpm_edu") or []:
         requirement = Requirement(line)
         if requirement.marker is not None and not requirement.marker.evaluate({"extra": ""}):
@@ -104,10 +108,10 @@ def _packages() -> Iterator[Check]:
         try:
             found = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
-            yield Check(name, "missing", "not installed", wanted, mend)
+            yield Check(name, "missing", "not installed", wanted, INSTALL)
             continue
         fits = requirement.specifier.contains(found, prereleases=True)
-        yield Check(name, "ok" if fits else "missing", found, wanted, "" if fits else mend)
+        yield Check(name, "ok" if fits else "missing", found, wanted, "" if fits else INSTALL)
 
 
 # -------------------------------------------------------------------------------------------- Machine
@@ -136,7 +140,7 @@ def _processor() -> Iterator[Check]:
 def _gpu(probe: _Probe) -> Iterator[Check]:
     answer = probe.answer()
     if "error" in answer:
-        yield Check("gpu", "missing", f"torch does not load: {answer['error']}", "", "scripts/setup.sh")
+        yield Check("gpu", "missing", f"torch does not load: {answer['error']}", "", INSTALL)
     elif answer["devices"]:
         found = ", ".join(answer["devices"])
         yield Check("gpu", "ok", f"{found} (CUDA {answer['cuda']})")
@@ -144,9 +148,8 @@ def _gpu(probe: _Probe) -> Iterator[Check]:
         yield Check("gpu", "ok", "none; everything runs on the CPU")
     else:
         why = "this torch is built for CPUs" if answer["cuda"] is None else "torch cannot use it"
-        mend = (
-            ".venv/bin/uv pip install --torch-backend auto --reinstall -c constraints.txt torch torchvision"
-        )
+        uv, pins = (".venv/bin/uv", "-c constraints.txt ") if IN_CLONE else ("uv", "")
+        mend = f"{uv} pip install --torch-backend auto --reinstall {pins}torch torchvision"
         yield Check("gpu", "note", f"there is one, but {why}", mend=mend)
 
 
@@ -161,7 +164,9 @@ def _data() -> Iterator[Check]:
         for observation in shipped:
             name, path = f"data {task} {observation}", DATA / f"{task}_{observation}.hdf5"
             mend = f"git checkout -- data/{path.name}"
-            if not (ROOT / ".git").exists():
+            if not IN_CLONE:
+                mend = f"ddpm-edu data fetch {path.name}"
+            elif not (REPOSITORY / ".git").exists():
                 mend = f"ddpm-edu collect --task {task} --observation {observation} --out {path}"
             if not path.exists():
                 yield Check(name, "missing", "not there", str(path), mend)
@@ -183,7 +188,7 @@ def _data() -> Iterator[Check]:
 def _renderer(probe: _Probe) -> Iterator[Check]:
     answer = probe.answer()
     if "simulator" not in answer:
-        yield Check("simulator", "missing", answer["error"], "", "scripts/setup.sh")
+        yield Check("simulator", "missing", answer["error"], "", INSTALL)
         return
     yield Check("simulator", "ok", answer["simulator"])
     name = answer["renderer"]
@@ -197,7 +202,7 @@ def _renderer(probe: _Probe) -> Iterator[Check]:
         yield Check("renderer", "missing", broken, "another one works", "unset MUJOCO_GL")
         return
     sudo = "" if not hasattr(os, "geteuid") or os.geteuid() == 0 else "sudo "
-    mend = f"{sudo}apt-get install -y {INSTALL['osmesa']} || {sudo}apt-get install -y {INSTALL['egl']}"
+    mend = f"{sudo}apt-get install -y {RENDERERS['osmesa']} || {sudo}apt-get install -y {RENDERERS['egl']}"
     yield Check("renderer", "missing", broken, "osmesa or egl", mend)
 
 

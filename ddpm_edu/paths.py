@@ -2,13 +2,29 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from ddpm_edu.errors import CheckpointError, DatasetError, NotebookError
 from ddpm_edu.tasks import ObservationMode, Task, get_task
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-DATA = REPOSITORY / "data"
+IN_CLONE = (REPOSITORY / "scripts" / "setup.sh").is_file()
+"""False where a wheel was installed: then nothing stands beside the package."""
+INSTALL = "scripts/setup.sh" if IN_CLONE else "pip install --upgrade ddpm_edu"
+"""The command that mends an installation."""
+
+
+def data_folder() -> Path:
+    """The folder of the shipped files: a clone's, or the user's own; DDPM_EDU_DATA names another."""
+    if chosen := os.environ.get("DDPM_EDU_DATA"):
+        return Path(chosen).expanduser()
+    if IN_CLONE:
+        return REPOSITORY / "data"
+    return Path(os.environ.get("XDG_DATA_HOME") or os.path.expanduser("~/.local/share")) / "ddpm_edu"
+
+
+DATA = data_folder()
 
 
 def shipped_demonstrations(task: str | Task, observation: ObservationMode = "low_dim") -> Path:
@@ -27,6 +43,11 @@ def shipped_demonstrations(task: str | Task, observation: ObservationMode = "low
             f"ddpm-edu collect --task {name}{images}, and name the file with --path"
         )
     if not path.is_file():
+        if not IN_CLONE:
+            raise DatasetError(
+                f"{path} is missing; fetch it with: ddpm-edu data fetch {path.name}, make it with: "
+                f"ddpm-edu collect --task {name}{images} --out {path}, or name another file"
+            )
         raise DatasetError(
             f"{path} is missing; make it with: ddpm-edu collect --task {name}{images} --out {path}, "
             "or name another file"
@@ -43,10 +64,10 @@ def shipped_policy(name: str) -> Path:
     path = DATA / "policies" / name
     if not (path / "policy.json").is_file():
         there = sorted(file.parent.name for file in path.parent.glob("*/policy.json"))
-        raise CheckpointError(
-            f"{path} is missing; shipped policies: {', '.join(there) or 'none'}; "
-            "data/README.md has the command that trains each"
-        )
+        get = "data/README.md has the command that trains each"
+        if not IN_CLONE:
+            get = f"fetch it with: ddpm-edu data fetch policies/{name}"
+        raise CheckpointError(f"{path} is missing; shipped policies: {', '.join(there) or 'none'}; {get}")
     return path
 
 
@@ -57,9 +78,8 @@ def course_notebooks() -> list[Path]:
         NotebookError: if they are not there, as in an installation without the repository.
     """
     folder = REPOSITORY / "notebooks"
-    paths = sorted(folder.glob("[0-9][0-9]_*.ipynb"))
+    paths = sorted(folder.glob("[0-9][0-9]_*.ipynb")) if IN_CLONE else []
     if not paths:
-        raise NotebookError(
-            f"{folder} holds no notebooks; work in a clone of the repository, or name the notebooks"
-        )
+        where = f"{folder} holds no notebooks" if IN_CLONE else "an installed ddpm_edu brings no notebooks"
+        raise NotebookError(f"{where}; work in a clone of the repository, or name the notebooks")
     return paths

@@ -100,6 +100,23 @@ def split(
     print(for_terminal(f"{path}: mask/{train_mask} names {train}, mask/{valid_mask} {valid} demonstrations"))
 
 
+def fetch(names: tyro.conf.Positional[tuple[str, ...]] = (), source: str | None = None) -> None:
+    """Bring the demonstrations and policies that the repository ships, where a wheel was installed.
+
+    Nothing is asked of the network unless a source is an address. Checksums are this version's.
+
+    Args:
+        names: files or folders, such as can_low_dim.hdf5 or policies/can_unet; by default all, 90 MB.
+        source: folder or http(s) address of the repository's data/; by default DDPM_EDU_SOURCE.
+    """
+    from ddpm_edu.data.shipped import fetch as fetch_files
+    from ddpm_edu.data.shipped import manifest
+    from ddpm_edu.paths import DATA
+
+    for name, how in fetch_files(names, source, DATA, manifest()):
+        print(f"{DATA / name}: {how}", flush=True)
+
+
 def download(
     task: tyro.conf.Positional[str],
     type: DemonstrationType = "ph",
