@@ -32,6 +32,8 @@ class Command(NamedTuple):
 COMMANDS: dict[str, Command] = {
     "demo": Command("ddpm_edu.commands.demo", "demo", "Train on shipped demonstrations, roll out, report."),
     "train": Command("ddpm_edu.commands.train", "train", "Train a policy, or go on with a stopped run."),
+    "see": Command("ddpm_edu.commands.see", "see", "Give a policy of the simulator's state eyes."),
+    "practise": Command("ddpm_edu.commands.practise", "practise", "Train on what a policy's eyes tell."),
     "rollout": Command("ddpm_edu.commands.rollout", "rollout", "Let a policy act, and report how it went."),
     "export": Command("ddpm_edu.commands.export", "export", "Write a policy's denoiser as an ONNX file."),
     "import": Command("ddpm_edu.commands.import_reference", "import_reference", "Import reference weights."),

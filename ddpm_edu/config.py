@@ -13,6 +13,7 @@ from ddpm_edu.denoisers import DENOISERS, DenoiserConfig
 from ddpm_edu.diffusion.processes import PROCESSES, ProcessConfig
 from ddpm_edu.errors import ConfigError
 from ddpm_edu.horizons import check_horizons
+from ddpm_edu.observation.backbones import BACKBONES
 from ddpm_edu.settings import Group, choice, named, number
 from ddpm_edu.tasks import TASKS, ObservationMode, get_task
 
@@ -35,6 +36,10 @@ class InpaintingConfig(Group):
 class VisionConfig(Group):
     """robomimic's image encoder."""
 
+    backbone: str = named(BACKBONES, "resnet18")
+    """The convolutions of each camera's network."""
+    tells: Literal["features", "object"] = "features"
+    """What the encoder hands on: free features, or the object's pose as a state policy reads it."""
     crop: tuple[int, int] | None = (76, 76)
     """Height and width of the crop: random in training, centred in evaluation; None for no crop."""
     group_norm: bool = True
@@ -168,8 +173,8 @@ class TrainingConfig(Group):
     """Upper end of the weight average's decay."""
     gradient_accumulation_steps: int = number(1, least=1)
     """Forward and backward passes per optimiser step; B is split among them."""
-    mixed_precision: Literal["no", "bf16", "fp16"] = "no"
-    """Arithmetic of the forward and backward pass."""
+    mixed_precision: Literal["auto", "no", "bf16", "fp16"] = "no"
+    """Arithmetic of forward and backward pass; auto: bf16 for cameras where this machine is faster in it."""
     log_every: int = number(50, least=1)
     """Steps between entries of the log."""
     validate_every: int = number(1000, least=1)

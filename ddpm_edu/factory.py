@@ -55,6 +55,8 @@ def build_policy(config: PolicyConfig) -> DiffusionPolicy:
     obs_encoder = make_obs_encoder(
         task,
         config.observation,
+        backbone=config.vision.backbone,
+        tells=config.vision.tells,
         group_norm=config.vision.group_norm,
         crop=config.vision.crop,
         reference_compatible=config.vision.reference_crops,

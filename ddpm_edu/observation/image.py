@@ -1,4 +1,4 @@
-"""The image encoder: robomimic's ResNet18 with spatial softmax for each camera, beside proprioception."""
+"""The image encoder: robomimic's backbone and spatial softmax for each camera, beside proprioception."""
 
 from __future__ import annotations
 
@@ -10,12 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from ddpm_edu.errors import ConfigError
+from ddpm_edu.observation.backbones import BACKBONES
 from ddpm_edu.observation.base import ObservationEncoder
 from ddpm_edu.observation.crop import RandomCrop
 from ddpm_edu.observation.robomimic_build import build_robomimic_encoder, replace_batch_norm
 from ddpm_edu.tasks import ObservationKey
-
-_BACKBONE_STRIDE = 32  # pixels between neighbouring cells of ResNet18's last feature map
 
 # A robomimic VisualCore holds its backbone and its pool twice, by name and in a sequence, so its state
 # names each of their tensors twice. Files of safetensors refuse that; the names on the right are kept.
@@ -23,10 +22,12 @@ _ALIASES = {"nets.0.": "backbone.", "nets.1.": "pool."}
 
 
 class CameraAttention(NamedTuple):
-    """Where one camera's network looks; h and w count the cells of the last feature map (3 x 3 for 76 x 76).
+    """Where one camera's network looks; h and w count the cells of the last feature map.
+
+    ResNet18 has 3 x 3 of a crop of 76 x 76, and 512 channels.
 
     Attributes:
-        features: the backbone's feature maps (N, 512, h, w).
+        features: the backbone's feature maps (N, channels, h, w).
         attention: one probability map per keypoint (N, keypoints, h, w), each summing to 1.
         keypoints: the mean position under each map (N, keypoints, 2), x to the right and y downwards, from
             -1 (first cell) to 1 (last cell).
@@ -40,7 +41,7 @@ class CameraAttention(NamedTuple):
 class RobomimicImageEncoder(ObservationEncoder):
     """robomimic's image encoder: features of each camera, then the low-dimensional readings, in key order.
 
-    Each camera has its own network: crop, ResNet18, spatial softmax (Finn et al. 2016, "Deep spatial
+    Each camera has its own network: crop, backbone, spatial softmax (Finn et al. 2016, "Deep spatial
     autoencoders for visuomotor learning"), a linear layer, ReLU. The order is that of the keys, as in
     robomimic and the reference: agentview 64, eye-in-hand 64, position 3, quaternion 4, gripper 2.
 
@@ -49,6 +50,7 @@ class RobomimicImageEncoder(ObservationEncoder):
 
     Args:
         keys: what to encode; at least one image.
+        backbone: the convolutions, by name; see `ddpm_edu.observation.backbones`.
         group_norm: GroupNorm instead of BatchNorm; see `replace_batch_norm`.
         crop: height and width of the crop (random in training mode, centred in evaluation mode), or None.
         reference_compatible: draw crops as robomimic does; see `RandomCrop`.
@@ -63,6 +65,7 @@ class RobomimicImageEncoder(ObservationEncoder):
         self,
         keys: Sequence[ObservationKey],
         *,
+        backbone: str = "resnet18",
         group_norm: bool = True,
         crop: tuple[int, int] | None = (76, 76),
         reference_compatible: bool = False,
@@ -70,13 +73,14 @@ class RobomimicImageEncoder(ObservationEncoder):
         num_keypoints: int = 32,
     ) -> None:
         super().__init__(keys)
+        self.backbone = BACKBONES.get(backbone)
         self.cameras = tuple(key.name for key in keys if key.type == "rgb")
         if not self.cameras:
             raise ConfigError(
                 f"RobomimicImageEncoder got keys {self._names()} without an image; use LowDimEncoder"
             )
         _check_sizes(keys, crop, feature_dimension, num_keypoints)
-        built = build_robomimic_encoder(keys, crop, feature_dimension, num_keypoints)
+        built = build_robomimic_encoder(keys, self.backbone, crop, feature_dimension, num_keypoints)
         self.obs_nets = built.obs_nets
         self.activation = built.activation
         self.crop = None if crop is None else RandomCrop(*crop, reference_compatible=reference_compatible)
@@ -130,7 +134,7 @@ class RobomimicImageEncoder(ObservationEncoder):
             for name in self.cameras:
                 image = obs[name] if self.crop is None else self.crop(obs[name])  # (N, 3, 76, 76)
                 net = self.obs_nets[name]
-                features = net.backbone(image)  # (N, 512, h, w)
+                features = net.backbone(image)  # (N, channels, h, w)
                 logits = net.pool.nets(features) / net.pool.temperature  # (N, keypoints, h, w)
                 attention = logits.flatten(2).softmax(dim=-1)  # (N, keypoints, h w)
                 position = torch.cat([net.pool.pos_x, net.pool.pos_y]).to(attention.dtype)  # (2, h w)
@@ -145,14 +149,14 @@ class RobomimicImageEncoder(ObservationEncoder):
     def keypoint_pixels(self, obs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Keypoints (N, keypoints, 2) of each camera as (x, y) in pixels of the whole image.
 
-        The cells' centres lie 32 pixels apart, the first on the crop's first pixel, so keypoints never
-        reach the crop's right and lower edge.
+        The cells' centres lie `backbone.stride` pixels apart, the first on the crop's first pixel, so
+        keypoints never reach the crop's right and lower edge.
         """
         pixels = {}
         for name, view in self.attention(obs).items():
             height, width = view.features.shape[-2:]
             top, left = (0, 0) if self.crop is None else self.crop.centre_offsets(obs[name])
-            span = view.keypoints.new_tensor([width - 1, height - 1]) * _BACKBONE_STRIDE
+            span = view.keypoints.new_tensor([width - 1, height - 1]) * self.backbone.stride
             pixels[name] = view.keypoints.new_tensor([left, top]) + (view.keypoints + 1) / 2 * span
         return pixels
 

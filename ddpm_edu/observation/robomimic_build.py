@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from torch import nn
 
+from ddpm_edu.observation.backbones import Backbone
 from ddpm_edu.tasks import ObservationKey
 from ddpm_edu.third_party import import_robomimic
 
@@ -47,13 +48,33 @@ def robomimic_observation_keys(modalities: Mapping[str, Sequence[str]]) -> Itera
             setattr(obs_utils, name, value)
 
 
+@contextlib.contextmanager
+def _known_to_robomimic(network: type) -> Iterator[None]:
+    """Lets robomimic find a backbone: it looks its class up by name in one of its own modules."""
+    namespace = vars(import_robomimic("robomimic.models.obs_core"))
+    before = namespace.get(network.__name__)
+    namespace[network.__name__] = network
+    try:
+        yield
+    finally:
+        if before is None:
+            del namespace[network.__name__]
+        else:
+            namespace[network.__name__] = before
+
+
 def build_robomimic_encoder(
-    keys: Sequence[ObservationKey], crop: tuple[int, int] | None, feature_dimension: int, num_keypoints: int
+    keys: Sequence[ObservationKey],
+    backbone: Backbone,
+    crop: tuple[int, int] | None,
+    feature_dimension: int,
+    num_keypoints: int,
 ) -> RobomimicEncoder:
     """robomimic's own encoder of these keys, with fresh weights, made through its `algo_factory`.
 
     Args:
         keys: what to encode; the features stand in this order.
+        backbone: the convolutions of each camera's network.
         crop: height and width of the crop, or None.
         feature_dimension: features per camera.
         num_keypoints: points that the spatial softmax finds in each camera.
@@ -63,8 +84,13 @@ def build_robomimic_encoder(
         "low_dim": [key.name for key in keys if key.type == "low_dim"],
         "rgb": [key.name for key in keys if key.type == "rgb"],
     }
-    config = _config(modalities, crop, feature_dimension, num_keypoints)
-    with robomimic_observation_keys(modalities), warnings.catch_warnings():
+    network = backbone.network()
+    config = _config(modalities, backbone, network.__name__, crop, feature_dimension, num_keypoints)
+    with (
+        robomimic_observation_keys(modalities),
+        _known_to_robomimic(network),
+        warnings.catch_warnings(),
+    ):
         # robomimic asks torchvision for a network in a way that torchvision has renamed since.
         warnings.filterwarnings("ignore", message=".*weight", category=UserWarning, module="torchvision")
         policy = algo.algo_factory(
@@ -79,6 +105,8 @@ def build_robomimic_encoder(
 
 def _config(
     modalities: Mapping[str, Sequence[str]],
+    backbone: Backbone,
+    network: str,
     crop: tuple[int, int] | None,
     feature_dimension: int,
     num_keypoints: int,
@@ -96,9 +124,9 @@ def _config(
         rgb = config.observation.encoder.rgb
         rgb.core_class = "VisualCore"
         rgb.core_kwargs.feature_dimension = feature_dimension
-        rgb.core_kwargs.backbone_class = "ResNet18Conv"
-        rgb.core_kwargs.backbone_kwargs.pretrained = False  # True would download weights
-        rgb.core_kwargs.backbone_kwargs.input_coord_conv = False
+        rgb.core_kwargs.backbone_class = network
+        for name, value in backbone.arguments.items():
+            rgb.core_kwargs.backbone_kwargs[name] = value
         rgb.core_kwargs.pool_class = "SpatialSoftmax"
         rgb.core_kwargs.pool_kwargs.num_kp = num_keypoints
         rgb.core_kwargs.pool_kwargs.learnable_temperature = False

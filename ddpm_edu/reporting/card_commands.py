@@ -14,8 +14,13 @@ from ddpm_edu.simulation.render_file import rendering_settings
 from ddpm_edu.text import shell_line
 
 
-def training_command(config: Config, run_dir: str) -> str:
-    """The `ddpm-edu train` command that makes this configuration: a preset and what differs from it."""
+def training_command(config: Config, run_dir: str, said: str | None = None) -> str:
+    """The `ddpm-edu train` command that makes this configuration: a preset and what differs from it.
+
+    A run that another command has made has said which (`said`, without its folder).
+    """
+    if said:
+        return f"{said} --run-dir {run_dir}"
     policy = config.policy
     choice = {name: getattr(policy, name) for name in ("task", "conditioning", "observation")}
     choice |= {"denoiser": policy.denoiser.name}

@@ -81,7 +81,7 @@ def make_card(
         "policy": to_dict(config.policy),
         "training": {
             **to_dict(config.training),
-            "command": training_command(config, f"runs/{name}"),
+            "command": training_command(config, f"runs/{name}", checkpoint.about.get("command")),
             "seconds": losses[-1].get("seconds"),
             "loss": losses[-1]["loss"],
             "validation_loss": held_out[-1] if held_out else None,

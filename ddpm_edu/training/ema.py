@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from ddpm_edu.config import TrainingConfig
-from ddpm_edu.policy import DiffusionPolicy
 
 
-def make_ema(policy: DiffusionPolicy, config: TrainingConfig) -> AveragedModel:
+def make_ema(policy: nn.Module, config: TrainingConfig) -> AveragedModel:
     """The exponential moving average of the weights, whose memory grows with training.
 
     After n updates its decay is min(`ema_max_decay`, 1 - (1 + n)^-`ema_power`): early on it follows the

@@ -42,6 +42,7 @@ from ddpm_edu.training.fingerprint import fingerprint
 from ddpm_edu.training.log import RunLog, read_log
 from ddpm_edu.training.losses import Losses
 from ddpm_edu.training.optimizer import make_learning_rate, make_optimizer
+from ddpm_edu.training.precision import with_precision
 from ddpm_edu.training.resume import about_run, begin_from, first_not_finite_entry, resume, training_state
 from ddpm_edu.training.stop import StopRequest
 from ddpm_edu.training.validation import Best, to_device, validation_action_error, validation_loss
@@ -96,6 +97,7 @@ class Trainer:
         play: Play | None = None,
         init_from: str | Path | None = None,
     ):
+        config, self.precision = with_precision(config, run_dir)
         self.config, self.run_dir = config, Path(run_dir)
         self.checkpoints = self.run_dir / "checkpoints"
         training = config.training
@@ -162,7 +164,7 @@ class Trainer:
         return (
             f"{config.task} {config.observation}, {config.denoiser.name} with {config.conditioning} "
             f"conditioning, {count:,} parameters; {len(self.windows):,} windows; steps {self.step} to "
-            f"{self.config.training.steps} on {self.accelerator.device}; run: {self.run_dir}"
+            f"{self.config.training.steps} on {self.accelerator.device}{self.precision}; run: {self.run_dir}"
         )
 
     # ------------------------------------------------------------------------------------------ loop

@@ -1,0 +1,75 @@
+"""What eyes cost and how well they see: backbones at equal CPU time, judged in millimetres and degrees.
+
+    python benchmarks/vision.py --task square --path PICTURES.hdf5 --scenes SCENES.hdf5
+
+Each row teaches `ObjectPoseEncoder` for so many seconds of CPU time, from the demonstrations' pictures and
+random scenes (`ddpm-edu see` leaves RUN/scenes.hdf5), and measures it on the held-out demonstrations. One
+thread, float32.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from pathlib import Path
+
+import torch
+
+from ddpm_edu.paths import DATA
+from ddpm_edu.settings import override
+from ddpm_edu.training.checkpoint import load_policy, read_checkpoint
+from ddpm_edu.training.pose import Frames, PoseTeacher, pose_errors, seeing_config, seeing_policy
+
+CASES = {
+    "small": ("small", None, True),
+    "small, crops of 76": ("small", (76, 76), True),
+    "small, no random scenes": ("small", None, False),
+    "ResNet18": ("resnet18", None, True),
+}
+
+
+def main() -> None:
+    """Prints the table."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--task", default="square")
+    parser.add_argument("--path", type=Path, required=True, help="demonstrations with both cameras")
+    parser.add_argument("--scenes", type=Path, required=True, help="random scenes with both cameras")
+    parser.add_argument("--seconds", type=float, default=120, help="CPU time of each row")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
+    parser.add_argument("--cases", nargs="+", default=list(CASES), choices=list(CASES))
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    files = {True: [arguments.path, arguments.scenes], False: [arguments.path]}
+    train = {scenes: Frames(paths, arguments.task, "train") for scenes, paths in files.items()}
+    valid = Frames([arguments.path], arguments.task, "valid")
+    teacher = DATA / "policies" / {"can": "can_transformer"}.get(arguments.task, "square_transformer_45k")
+    print(f"{arguments.task}, {arguments.seconds:g} s of CPU time each, held-out demonstrations")
+    print("| encoder | seed | parameters | steps | error: median (worst tenth) |\n|---|---|---|---|---|")
+    for name in arguments.cases:
+        backbone, crop, scenes = CASES[name]
+        for seed in arguments.seeds:
+            config = seeing_config(read_checkpoint(teacher, training=False).config, backbone, crop)
+            settings = {"seed": seed, "steps": 10**6, "batch_size": 64, "warmup_steps": 50}
+            config = override(config, **settings, learning_rate=2e-3, betas=(0.9, 0.999), ema_max_decay=0.99)
+            torch.manual_seed(seed)
+            policy = seeing_policy(config, load_policy(teacher))
+            with tempfile.TemporaryDirectory() as folder:
+                lesson = PoseTeacher(config, policy, folder, train[scenes], valid)
+                lesson.learning_rate = torch.optim.lr_scheduler.LambdaLR(lesson.optimizer, lambda _: 1.0)
+                started = time.process_time()
+                while (spent := time.process_time() - started) < arguments.seconds:
+                    # Down to a tenth: how many steps there will be is not known.
+                    rate = 2e-3 * min(1, (lesson.step + 1) / 50) * (1 - 0.9 * spent / arguments.seconds)
+                    lesson.optimizer.param_groups[0]["lr"] = rate
+                    lesson._train_step()
+                    lesson.optimizer.param_groups[0]["lr"] = rate
+                errors = pose_errors(lesson.averaged(), valid)
+            count = sum(parameter.numel() for parameter in policy.obs_encoder.parameters())
+            print(f"| {name} | {seed} | {count:,} | {lesson.step} | {errors} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()

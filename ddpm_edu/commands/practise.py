@@ -1,0 +1,93 @@
+"""`ddpm-edu practise`: let a policy practise on what its eyes tell."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+
+
+def practise(
+    eyes: Path,
+    path: Path,
+    run_dir: Path,
+    states: tuple[Path, ...] = (),
+    steps: int = 4_000,
+    batch_size: int = 128,
+    learning_rate: float = 5e-4,
+    n_action_steps: int | None = None,
+    seed: int = 0,
+    max_minutes: float | None = None,
+) -> int | None:
+    """Let a policy that ddpm-edu see has given eyes practise on what they tell, with the eyes as they are.
+
+    The demonstrations are written down as the eyes see them, once; a step then costs as little as one of a
+    state policy. The same command goes on with a run that was stopped.
+
+    Args:
+        eyes: the run of ddpm-edu see, or one of its checkpoints.
+        path: demonstrations with both cameras' pictures.
+        run_dir: the run's folder.
+        states: further demonstrations to train on, without pictures: told with errors like those of the eyes.
+        steps: optimiser steps.
+        batch_size: windows of a step.
+        learning_rate: peak of the cosine schedule.
+        n_action_steps: Ta of the policy that results; by default that of the policy which was given eyes.
+        seed: decides batches and noise.
+        max_minutes: stop cleanly, with a checkpoint, after so many minutes.
+    """
+    from ddpm_edu.settings import override
+    from ddpm_edu.training.checkpoint import (
+        Checkpoint,
+        find_checkpoint,
+        load_policy,
+        read_checkpoint,
+        write_policy,
+    )
+    from ddpm_edu.training.practice import Practice, joined, state_view, write_down, write_log
+    from ddpm_edu.training.resume import about_run
+    from ddpm_edu.training.stop import INTERRUPTED
+
+    checkpoint = read_checkpoint(eyes, training=False)
+    seeing, told = load_policy(eyes), run_dir / "told.hdf5"
+    if not told.exists():
+        write_down(seeing, path, states, told, seed)
+    inside = state_view(seeing)
+    config = override(
+        checkpoint.config,
+        data__path=str(told),
+        seed=seed,
+        steps=steps,
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        warmup_steps=min(200, steps // 10),
+        betas=(0.9, 0.95),
+        ema_max_decay=0.999,
+        validate_every=1000,
+        checkpoint_every=1000,
+    )
+    practice = Practice(override(config, policy=inside.config), run_dir / "state", policy=inside)
+    print(practice.describe())
+    result = practice.run(max_minutes)
+    if result.stopped:
+        print(
+            f"{result.stopped} at step {result.step} of {steps}; saved. The same command goes on from there."
+        )
+        return 130 if result.stopped == INTERRUPTED else 0
+    config = override(config, data__path=str(path))
+    if n_action_steps is not None:
+        config = override(config, n_action_steps=n_action_steps)
+    policy = joined(config, seeing, load_policy(run_dir / "state"))
+    words = ["ddpm-edu", "practise", f"--eyes {eyes}", f"--path {path}"]
+    words += [f"--states {' '.join(map(str, states))}"] if states else []
+    words += [f"--steps {steps}", f"--batch-size {batch_size}", f"--learning-rate {learning_rate:g}"]
+    words += [f"--n-action-steps {n_action_steps}"] if n_action_steps is not None else []
+    teaching = f"{checkpoint.about.get('command')} --run-dir {checkpoint.about.get('run_dir')}"
+    command = f"{teaching} && {' '.join([*words, f'--seed {seed}'])}"
+    about = {**about_run(practice), "command": command, "run_dir": str(run_dir)}
+    target = run_dir / "checkpoints" / f"step_{steps:08d}"
+    write_policy(target, Checkpoint(steps, config, None, policy.state_dict(), None, about))
+    write_log(run_dir, find_checkpoint(eyes).parents[1], checkpoint.step)
+    print(f"trained {steps} steps to a loss of {result.loss:.4f}; checkpoint: {target}")
+    print(f"watch it act: {Path(sys.argv[0]).name} rollout {shlex.quote(str(run_dir))}")
+    return None

@@ -1,0 +1,112 @@
+"""`ddpm-edu see`: give a state policy eyes."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+
+from ddpm_edu.errors import ConfigError
+
+
+def see(
+    policy: Path,
+    path: Path,
+    run_dir: Path,
+    scenes: int = 12_000,
+    states: Path | None = None,
+    backbone: str = "small",
+    steps: int = 6_000,
+    batch_size: int = 64,
+    learning_rate: float = 2e-3,
+    seed: int = 0,
+    workers: int | None = None,
+    max_minutes: float | None = None,
+) -> int | None:
+    """Give a policy of the simulator's state eyes: the same command goes on with a run that was stopped.
+
+    An encoder learns to tell the object's pose from both cameras, and takes the place of the state. It learns
+    from demonstrations' pictures and from random scenes, which this command makes first. What results is a
+    policy that sees: let it act with ddpm-edu rollout RUN_DIR.
+
+    Args:
+        policy: a policy of state, its run or one of its checkpoints, such as data/policies/can_transformer.
+        path: demonstrations with both cameras' pictures; those held out are what the encoder is judged on.
+        run_dir: the run's folder.
+        scenes: random scenes; see `ddpm_edu.simulation.scenes`. 0 for none.
+        states: demonstrations from whose states the scenes are made; by default the shipped ones.
+        backbone: the convolutions of each camera's network.
+        steps: optimiser steps.
+        batch_size: frames of a step.
+        learning_rate: peak of the cosine schedule.
+        seed: decides weights, scenes and batches.
+        workers: processes that render the scenes; by default one for each core.
+        max_minutes: stop cleanly, with a checkpoint, after so many minutes.
+    """
+    import torch
+
+    from ddpm_edu.paths import shipped_demonstrations
+    from ddpm_edu.settings import override
+    from ddpm_edu.training.checkpoint import load_policy, read_checkpoint
+    from ddpm_edu.training.pose import Frames, PoseTeacher, pose_errors, seeing_config, seeing_policy
+    from ddpm_edu.training.stop import INTERRUPTED
+
+    if scenes < 0:
+        raise ConfigError(f"scenes is {scenes}; it must be at least 0")
+    config = override(
+        seeing_config(read_checkpoint(policy, training=False).config, backbone),
+        data__path=str(path),
+        seed=seed,
+        steps=steps,
+        batch_size=batch_size,
+        noise_draws=1,
+        learning_rate=learning_rate,
+        warmup_steps=min(100, steps // 10),
+        betas=(0.9, 0.999),
+        encoder_weight_decay=1e-4,
+        ema_max_decay=0.999,
+        mixed_precision="no",
+        validate_every=500,
+        checkpoint_every=500,
+        keep_checkpoints=20,  # ddpm-edu practise may take any of them
+    )
+    task = config.policy.task
+    torch.manual_seed(seed)
+    eyes = seeing_policy(config, load_policy(policy))
+    files = [path]
+    if scenes:
+        files.append(_scenes(task, run_dir, states or shipped_demonstrations(task), scenes, seed, workers))
+    command = ["ddpm-edu", "see", f"--policy {policy}", f"--path {path}", f"--scenes {scenes}"]
+    command += [f"--states {states}"] if states else []
+    command += [f"--backbone {backbone}", f"--steps {steps}", f"--batch-size {batch_size}"]
+    command += [f"--learning-rate {learning_rate:g}", f"--seed {seed}"]
+    train, valid = Frames(files, task, "train"), Frames([path], task, "valid")
+    teacher = PoseTeacher(
+        config, eyes, run_dir, train, valid, {"command": " ".join(command), "run_dir": str(run_dir)}
+    )
+    count = sum(parameter.numel() for parameter in eyes.obs_encoder.parameters())
+    print(
+        f"{task}: an encoder of {count:,} parameters; {len(train):,} frames; step {teacher.step} of {steps}"
+    )
+    stopped = teacher.run(max_minutes)
+    if stopped:
+        print(f"{stopped} at step {teacher.step} of {steps}; saved. The same command goes on from there.")
+        return 130 if stopped == INTERRUPTED else 0
+    print(f"held-out pictures: {pose_errors(teacher.averaged(), valid)}")
+    print(f"watch it act: {Path(sys.argv[0]).name} rollout {shlex.quote(str(run_dir))}")
+    return None
+
+
+def _scenes(task: str, run_dir: Path, states: Path, n: int, seed: int, workers: int | None) -> Path:
+    """The file of rendered scenes in the run's folder, made if it is not there."""
+    from ddpm_edu.simulation.render import default_workers, render
+    from ddpm_edu.simulation.scenes import scatter
+
+    seen = run_dir / "scenes.hdf5"
+    if not seen.exists():
+        unseen = run_dir / "scenes_states.hdf5"
+        if not unseen.exists():
+            scatter(states, task, n, unseen, seed)
+        render(unseen, seen, workers=workers or default_workers())
+        unseen.unlink()
+    return seen

@@ -1,0 +1,134 @@
+"""Eyes for a state policy: taught, stopped and taught on, practised with."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from ddpm_edu.cli import main
+from ddpm_edu.data.demonstrations import Demonstrations
+from ddpm_edu.errors import ConfigError
+from ddpm_edu.paths import DATA, shipped_demonstrations
+from ddpm_edu.settings import override
+from ddpm_edu.training.checkpoint import load_policy, read_checkpoint
+from ddpm_edu.training.log import read_log
+from ddpm_edu.training.pose import Frames, PoseTeacher, pose_errors, pose_loss, seeing_config, seeing_policy
+from ddpm_edu.training.practice import state_view, write_down
+
+TEACHER, PICTURES = DATA / "policies" / "can_transformer", shipped_demonstrations("can", "image")
+
+
+@pytest.fixture(scope="module")
+def frames():
+    return Frames([PICTURES], "can", "train"), Frames([PICTURES], "can", "valid")
+
+
+def make(frames, run_dir, **training):
+    config = seeing_config(read_checkpoint(TEACHER, training=False).config, "small")
+    settings = {
+        "steps": 6,
+        "batch_size": 8,
+        "learning_rate": 1e-3,
+        "warmup_steps": 0,
+        "mixed_precision": "no",
+    }
+    settings |= {"log_every": 1, "validate_every": 6, "checkpoint_every": 3, **training}
+    config = override(config, **settings)
+    torch.manual_seed(0)
+    return PoseTeacher(config, seeing_policy(config, load_policy(TEACHER)), run_dir, *frames)
+
+
+def test_a_stopped_teaching_goes_on_as_if_it_had_not_been(frames, tmp_path):
+    whole = make(frames, tmp_path / "whole")
+    before = whole.policy.denoiser.state_dict()["cond_encoder.expand.weight"].clone()
+    assert whole.run(progress=False) is None
+    parts = make(frames, tmp_path / "parts")
+    for _ in range(3):
+        parts._train_step()
+    parts._save(0.0)
+    parts = make(frames, tmp_path / "parts")
+    assert parts.step == 3
+    parts.run(progress=False)
+    ours, theirs = (load_policy(tmp_path / name).state_dict() for name in ("whole", "parts"))
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+    # The eyes have learned, the denoiser has stayed.
+    assert torch.equal(ours["denoiser.cond_encoder.expand.weight"], before)
+    fresh = make(frames, tmp_path / "fresh").policy.state_dict()
+    assert not torch.equal(ours["obs_encoder.head.0.weight"], fresh["obs_encoder.head.0.weight"])
+    assert read_log(tmp_path / "whole")[-1]["pose_error_mm"] > 0
+    with pytest.raises(ConfigError, match=r"batch_size = 8, and 4 is asked for"):
+        make(frames, tmp_path / "whole", batch_size=4)
+
+
+def test_errors_are_measured_in_metres_and_radians(frames, tmp_path, monkeypatch):
+    from ddpm_edu.observation.object_pose import LENGTH, pose_in_hand
+
+    policy = make(frames, tmp_path).policy
+    rows = []
+
+    def off_by_two_millimetres(obs, generator=None):
+        start = sum(rows)
+        rows.append(len(obs["robot0_eef_pos"]))
+        truth = pose_in_hand(frames[1].object[start : start + rows[-1]])
+        return truth + torch.tensor([0.002 / LENGTH, *[0.0] * 8])
+
+    monkeypatch.setattr(policy.obs_encoder, "estimate", off_by_two_millimetres)
+    errors = pose_errors(policy, frames[1], most=len(frames[1]))
+    assert errors.distance == pytest.approx((0.002, 0.002), abs=1e-5)
+    assert max(errors.turn) < 1e-3
+    assert "2.0 mm" in str(errors)
+
+
+def test_a_place_near_the_hand_counts_more():
+    near, far = torch.zeros(1, 9), torch.zeros(1, 9)
+    far[0, 0] = 4.0
+    error = torch.tensor([[0.0, 0.5, 0.0, *[0.0] * 6]])
+    assert pose_loss(near + error, near) == pytest.approx(float(5 * pose_loss(far + error, far)))
+    assert pose_loss(near, near) == 0
+
+
+def test_told_demonstrations_are_what_the_eyes_see_and_the_same_actions(frames, tmp_path):
+    policy = make(frames, tmp_path / "eyes").policy.eval()
+    states = shipped_demonstrations("can")
+    write_down(policy, PICTURES, [states], tmp_path / "told.hdf5")
+    seen = Demonstrations.read(PICTURES, "can", "image", filter_key="valid")
+    told = Demonstrations.read(tmp_path / "told.hdf5", "can", filter_key="valid")
+    assert (told.action == seen.action).all()
+    obs = {key: torch.from_numpy(value) for key, value in seen.obs.items()}
+    with torch.no_grad():
+        features = policy.obs_encoder(policy.normalizer.normalize(obs))
+    inside = state_view(policy)
+    again = inside.obs_encoder(
+        inside.normalizer.normalize({key: torch.from_numpy(value) for key, value in told.obs.items()})
+    )
+    assert torch.allclose(features, again, atol=1e-3)
+    # Without pictures: the truth, about a millimetre off.
+    both = Demonstrations.read(tmp_path / "told.hdf5", "can", filter_key="train").obs["object"]
+    truth = Demonstrations.read(states, "can", filter_key="train").obs["object"]
+    off = abs(both[-len(truth) :, :3] - truth[:, :3]).mean()
+    assert 0.0005 < off < 0.003
+
+
+def test_the_commands_make_a_policy_that_sees_and_practises(tmp_path, capsys):
+    see = ["see", "--policy", TEACHER, "--path", PICTURES, "--run-dir", tmp_path / "eyes", "--scenes", 0]
+    assert main([*map(str, see), "--steps", "2", "--batch-size", "4"]) == 0
+    assert "held-out pictures: " in capsys.readouterr().out
+    practise = ["practise", "--eyes", tmp_path / "eyes", "--path", PICTURES, "--run-dir", tmp_path / "run"]
+    practise += ["--steps", 2, "--batch-size", 8, "--n-action-steps", 4]
+    assert main([*map(str, practise)]) == 0
+    eyes, policy = load_policy(tmp_path / "eyes"), load_policy(tmp_path / "run")
+    ours, theirs = policy.obs_encoder.state_dict(), eyes.obs_encoder.state_dict()
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+    assert policy.n_action_steps == 4
+    command = read_checkpoint(tmp_path / "run", training=False).about["command"]
+    assert command.startswith("ddpm-edu see --policy ")
+    assert " && ddpm-edu practise --eyes " in command
+    frames = Frames([PICTURES], "can", "valid").obs(torch.tensor([0, 1]))
+    actions = policy.predict_action({key: value[None] for key, value in frames.items()})["action"]
+    assert actions.shape == (1, 4, 7)
+
+
+def test_a_policy_that_sees_already_is_not_given_eyes():
+    config = read_checkpoint(TEACHER, training=False).config
+    with pytest.raises(ConfigError, match=r"observes 'image'; eyes are given to one that observes 'low_dim'"):
+        seeing_config(override(config, policy__observation="image"), "small")
