@@ -173,7 +173,7 @@ class TrainingConfig(Group):
     """Upper end of the weight average's decay."""
     gradient_accumulation_steps: int = number(1, least=1)
     """Forward and backward passes per optimiser step; B is split among them."""
-    mixed_precision: Literal["auto", "no", "bf16", "fp16"] = "no"
+    mixed_precision: Literal["auto", "no", "bf16", "fp16"] = "auto"
     """Arithmetic of forward and backward pass; auto: bf16 for cameras where this machine is faster in it."""
     log_every: int = number(50, least=1)
     """Steps between entries of the log."""

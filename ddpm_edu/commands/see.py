@@ -68,7 +68,7 @@ def see(
         mixed_precision="no",
         validate_every=500,
         checkpoint_every=500,
-        keep_checkpoints=20,  # ddpm-edu practise may take any of them
+        keep_checkpoints=2,
     )
     task = config.policy.task
     torch.manual_seed(seed)
@@ -99,8 +99,9 @@ def see(
 
 def _scenes(task: str, run_dir: Path, states: Path, n: int, seed: int, workers: int | None) -> Path:
     """The file of rendered scenes in the run's folder, made if it is not there."""
-    from ddpm_edu.simulation.render import default_workers, render
+    from ddpm_edu.simulation.render_file import render
     from ddpm_edu.simulation.scenes import scatter
+    from ddpm_edu.simulation.workers import default_workers
 
     seen = run_dir / "scenes.hdf5"
     if not seen.exists():

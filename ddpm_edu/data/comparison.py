@@ -14,7 +14,7 @@ import numpy as np
 
 from ddpm_edu.data.environment import RecordedEnvironment, misfit, recorded_environment
 from ddpm_edu.data.hdf5 import READ_ERRORS, get_member, open_hdf5
-from ddpm_edu.data.object_layout import to_task
+from ddpm_edu.data.object_layout import SCENES, to_task
 from ddpm_edu.data.validation import check_declared, data_group, demonstration_names, env_args
 from ddpm_edu.errors import DatasetError
 from ddpm_edu.tasks import TASKS, Task, task_of_environment
@@ -158,7 +158,8 @@ def _of_poses(data: h5py.Group, names: list[str]) -> Iterator[Difference]:
         if len({len(value) for value in values.values()}) != 1 or not len(values["robot0_eef_quat"]):
             return
         try:
-            repaired.update(to_task(f"{data.file.filename}: {name}", values)[1])
+            moving = SCENES not in data[name].attrs
+            repaired.update(to_task(f"{data.file.filename}: {name}", values, moving)[1])
         except DatasetError as error:
             yield Difference("refused", str(error))
             return

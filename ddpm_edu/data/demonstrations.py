@@ -13,7 +13,7 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from ddpm_edu.data.hdf5 import get_member, open_hdf5, place, read_into
-from ddpm_edu.data.object_layout import HAND_FIRST, to_task
+from ddpm_edu.data.object_layout import HAND_FIRST, SCENES, to_task
 from ddpm_edu.data.validation import (
     check_actions,
     check_environment,
@@ -127,7 +127,7 @@ class Demonstrations:
                         if key.type == "low_dim":
                             check_observations(f"{where}/obs/{key.name}", obs[key.name][rows], key)
                     low_dim = {key.name: obs[key.name][rows] for key in keys if key.type == "low_dim"}
-                    changed, found = to_task(where, low_dim)
+                    changed, found = to_task(where, low_dim, moving=SCENES not in group.attrs)
                     for key_name, values in changed.items():
                         obs[key_name][rows] = values
                     repaired.update(found)

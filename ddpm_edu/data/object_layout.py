@@ -38,6 +38,8 @@ HAND_FIRST = (
 )
 HAND_W_FIRST = "robot0_eef_quat has w first (w x y z): reordered to x y z w"
 OBJECT_W_FIRST = "the quaternions of object have w first (w x y z): reordered to x y z w"
+SCENES = "scenes"
+"""Attribute of a demonstration whose steps do not follow each other; see `ddpm_edu.simulation.scenes`."""
 SIGN = "robot0_eef_quat has the other sign than the simulator's, -q for q: turned"
 
 
@@ -47,12 +49,15 @@ class _Layout(NamedTuple):
     object_w_first: bool
 
 
-def to_task(where: str, obs: Mapping[str, np.ndarray]) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:
+def to_task(
+    where: str, obs: Mapping[str, np.ndarray], moving: bool = True
+) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:
     """Brings one demonstration's `robot0_eef_quat` and `object` into the task's order and sign.
 
     Args:
         where: file and demonstration, for the message.
         obs: `robot0_eef_pos` (N, 3), `robot0_eef_quat` (N, 4), and `object` (N, 14) if there is one.
+        moving: whether each step follows the one before; without that, signs stay as they are.
 
     Returns:
         What has changed, by its key, and what was wrong, each in a line.
@@ -77,7 +82,7 @@ def to_task(where: str, obs: Mapping[str, np.ndarray]) -> tuple[dict[str, np.nda
         quat = np.roll(quat, -1, axis=-1)
     signs = np.cumprod(np.where((quat[1:] * quat[:-1]).sum(-1) < 0, -1.0, 1.0))  # (N - 1,)
     signs = np.concatenate([[1.0], signs]) * (-1.0 if quat[0, 0] < 0 else 1.0)  # (N,)
-    if (signs < 0).any():
+    if moving and (signs < 0).any():
         found.append(SIGN)
         quat = quat * signs[:, None]
     if layout is not None and layout.hand_first:

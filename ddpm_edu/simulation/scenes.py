@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from ddpm_edu.data.hdf5 import open_hdf5
+from ddpm_edu.data.object_layout import SCENES
 from ddpm_edu.data.validation import data_group, demonstration_names, masked_names
 from ddpm_edu.data.writer import Demonstration, DemonstrationWriter
 from ddpm_edu.errors import ConfigError
@@ -54,7 +55,8 @@ def scatter(source: str | Path, task: str | Task, n: int, out: str | Path, seed:
             for first in range(0, n, PER_DEMONSTRATION):
                 scenes = np.stack([shaker.scene() for _ in range(min(PER_DEMONSTRATION, n - first))])
                 nothing = np.zeros((len(scenes), task.action_dim))
-                writer.add(Demonstration({}, nothing, scenes, np.zeros(len(scenes)), env.model_xml, {}))
+                unlike = {SCENES: True}
+                writer.add(Demonstration({}, nothing, scenes, np.zeros(len(scenes)), env.model_xml, unlike))
     finally:
         env.close()
 
@@ -73,7 +75,7 @@ class _Shaker:
 
     def __init__(self, env: ManipulationEnv, states: np.ndarray, first: np.ndarray, rng: np.random.Generator):
         model, robot = env._env.sim.model._model, env._env.robots[0]
-        body = env._env.obj_body_id[env.task.object_name]
+        body = env._env.sim.model.body_name2id(env.task.object_body)
         start = 1 + model.jnt_qposadr[model.body_jntadr[body]]  # a state begins with the time
         self._object = slice(start, start + 7)
         self._arm = [1 + int(index) for index in robot._ref_joint_pos_indexes]
