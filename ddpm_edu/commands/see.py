@@ -15,6 +15,7 @@ def see(
     run_dir: Path,
     scenes: int = 12_000,
     states: Path | None = None,
+    scene_file: Path | None = None,
     backbone: str = "small",
     steps: int = 6_000,
     batch_size: int = 64,
@@ -35,6 +36,7 @@ def see(
         run_dir: the run's folder.
         scenes: random scenes; see `ddpm_edu.simulation.scenes`. 0 for none.
         states: demonstrations from whose states the scenes are made; by default the shipped ones.
+        scene_file: scenes that this command made for another run (its scenes.hdf5), in place of new ones.
         backbone: the convolutions of each camera's network.
         steps: optimiser steps.
         batch_size: frames of a step.
@@ -74,10 +76,13 @@ def see(
     torch.manual_seed(seed)
     eyes = seeing_policy(config, load_policy(policy))
     files = [path]
-    if scenes:
+    if scene_file:
+        files.append(scene_file)
+    elif scenes:
         files.append(_scenes(task, run_dir, states or shipped_demonstrations(task), scenes, seed, workers))
-    command = ["ddpm-edu", "see", f"--policy {policy}", f"--path {path}", f"--scenes {scenes}"]
-    command += [f"--states {states}"] if states else []
+    command = ["ddpm-edu", "see", f"--policy {policy}", f"--path {path}"]
+    command += [f"--scene-file {scene_file}"] if scene_file else [f"--scenes {scenes}"]
+    command += [f"--states {states}"] if states and not scene_file else []
     command += [f"--backbone {backbone}", f"--steps {steps}", f"--batch-size {batch_size}"]
     command += [f"--learning-rate {learning_rate:g}", f"--seed {seed}"]
     train, valid = Frames(files, task, "train"), Frames([path], task, "valid")
