@@ -4,22 +4,49 @@ A check knows the right function and a list of wrong ones, each with its name: t
 It calls the student's function on a few inputs. Where the answers are the right ones, whatever way they were
 computed, it passes. Where they are those of a known mistake, it names the mistake. So a mistake is described
 once, as code, and the tests show to the check exactly what it claims to recognise.
+
+What stands on no list is looked for as well: what the answers have to do with the right ones (`suspicions`),
+what the function makes of its arguments (`arguments`), and which slip in the right function gives the same
+(`slips`). Only then a check says no more than which calls are right and which are wrong (`places`).
 """
 
 from __future__ import annotations
 
+import time
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
-Function = Callable[..., Any]
-Arguments = dict[str, Tensor]
+from ddpm_edu.course import shapes, slips, suspicions
+from ddpm_edu.course.answers import as_wanted, hand_on, read, wrong_kind
+from ddpm_edu.course.calls import (
+    Arguments,
+    Fresh,
+    Function,
+    NeverEnds,
+    began,
+    is_stub,
+    outcome,
+    students_line,
+)
+from ddpm_edu.course.places import shown, where_wrong
+from ddpm_edu.course.suspicions import Suspicion
+from ddpm_edu.course.unused import about_arguments
+
+__all__ = [
+    "Arguments",
+    "Fresh",
+    "Function",
+    "outcome",
+]  # what checks are written with, beside what stands here
+
+SEARCH_SECONDS = 1.5
+"""So long a check looks for a slip that nobody wrote down."""
 
 
 class CheckFailed(AssertionError):  # noqa: N818 - it reads as what happened
@@ -31,15 +58,20 @@ class CheckFailed(AssertionError):  # noqa: N818 - it reads as what happened
 
 @contextmanager
 def once_solved() -> Iterator[None]:
-    """For a comparison with the student's function: while its exercise is open, one line says so.
+    """For a comparison with the student's function: while it is open or not right yet, one line says so.
 
-    Without it, one open exercise would stop "run all cells" at the first comparison, and all that comes after
+    Without it, one exercise would stop "run all cells" at the first comparison, and all that comes after
     would lack the names that the cell makes.
     """
     try:
         yield
-    except NotImplementedError as error:
-        print(f"{str(error) or 'an exercise above is still open'}: this comparison waits for it.")
+    except Exception as error:
+        if is_stub(error):
+            print(f"{str(error) or 'an exercise above is still open'}: this comparison waits for it.")
+            return
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        reason = f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+        print(f"not equal yet ({reason[:160]}): what does the check of your function say?")
 
 
 @dataclass(frozen=True)
@@ -57,6 +89,20 @@ class Mistake:
     hint: str
 
 
+def on_tensors(mistake: Mistake) -> Mistake:
+    """A mistake that is written for tensors, where students get plain numbers and lists."""
+    return Mistake(mistake.name, with_tensors(mistake.function), mistake.hint)
+
+
+def with_tensors(function: Function) -> Function:
+    """Hands numbers and lists over as tensors."""
+
+    def call(*arguments: Any) -> Any:
+        return function(*(torch.as_tensor(a) if isinstance(a, int | float | list) else a for a in arguments))
+
+    return call
+
+
 def check_function(
     exercise: str,
     function: Function,
@@ -71,68 +117,155 @@ def check_function(
     Args:
         exercise: its name, for the messages.
         function: the student's; called with each case's arguments in their order.
-        correct: the right function.
+        correct: the right function; a plain `def`, if slips in it are to be found.
         mistakes: tried in order, so the simplest come first.
-        cases: arguments of the calls; several, so that no two mistakes give the same answers in all.
+        cases: arguments of the calls, as students are promised them: numbers are no tensors. Several, so that
+            no two mistakes give the same answers in all.
         passed: what was shown, printed when all answers are right.
         tolerance: answers may differ by so much (times 1 + their size): other orders of computation do.
 
     Raises:
-        CheckFailed: if an answer is wrong; the message names the mistake.
+        CheckFailed: if an answer is wrong; the message says what is wrong, as far as can be found out.
     """
     expected = [outcome(correct, case) for case in cases]
-    answers = [outcome(function, case) for case in cases]
-    for answer in answers:
-        refuse_no_answer(exercise, answer)
+    answers: list[Any] = []
+    for case, right in zip(cases, expected, strict=True):
+        answers.append(as_wanted(outcome(function, case), right))
+        refuse_no_answer(exercise, answers[-1], right, function, case)
     wrong = [i for i, right in enumerate(expected) if not same(answers[i], right, tolerance)]
     if not wrong:
+        _refuse_wrong_kind(exercise, answers, expected)
         for case in cases:
             refuse_side_effects(exercise, function, case)
-        print(f"{exercise}: correct. {passed}")
+        note = _handed_on(function, correct, cases[0])
+        print(f"{exercise}: correct. {passed}" + (f"\n  {note}" if note else ""))
         return
 
-    for mistake in mistakes:
-        if all(
-            same(answer, outcome(mistake.function, case), tolerance)
-            for case, answer in zip(cases, answers, strict=True)
-        ):
+    # An error is no answer: a mistake is recognised by the values that it gives.
+    some_value = any(not isinstance(answer, Exception) for answer in answers)
+    for mistake in mistakes if some_value else ():
+        if _is_like(mistake.function, answers, cases, wrong, tolerance):
             raise failure(exercise, f"Your function {mistake.name}.", mistake.hint)
-    case, answer, right = cases[wrong[0]], answers[wrong[0]], expected[wrong[0]]
-    refuse_new_answers(exercise, function, case, answer, tolerance)
-    raise unknown(exercise, case, answer, right)
+    errors = [i for i in wrong if isinstance(answers[i], Exception)]
+    if not errors:
+        refuse_new_answers(exercise, function, cases[wrong[0]], answers[wrong[0]], tolerance)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        found = (
+            None if errors else _suspicion(exercise, function, correct, cases, expected, answers, tolerance)
+        )
+        if found is None and some_value:
+            found = _slip(correct, answers, cases, wrong, tolerance)
+    if found is not None:
+        raise failure(exercise, found.what, found.hint)
+    raise unknown(exercise, function, cases, answers, expected, wrong)
 
 
-def outcome(function: Function, arguments: Arguments, seed: int = 0) -> Tensor | Exception | Any:
-    """What a call gives: a tensor, the exception it raised, or whatever else it returned.
+def _is_like(
+    function: Function,
+    answers: Sequence[Any],
+    cases: Sequence[Arguments],
+    wrong: Sequence[int],
+    tolerance: float,
+) -> bool:
+    """Whether a function gives the student's answers in all cases, and a value in one at least."""
+    order = [*wrong, *(i for i in range(len(cases)) if i not in wrong)]
+    values = 0
+    for i in order:
+        other = outcome(function, cases[i], quiet=True, seconds=0.3)
+        if not same(answers[i], as_wanted(other, answers[i]), tolerance):
+            return False
+        values += not isinstance(other, Exception)
+    return values > 0
 
-    Arguments are cloned, so that one call cannot spoil the next, and random numbers are the same in each.
-    """
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        try:
-            answer = function(*(value.clone() for value in arguments.values()))
-        except Exception as error:
-            return error
-    return torch.from_numpy(answer) if isinstance(answer, np.ndarray) else answer
+
+def _suspicion(
+    exercise: str,
+    function: Function,
+    correct: Function,
+    cases: Sequence[Arguments],
+    expected: Sequence[Any],
+    answers: Sequence[Any],
+    tolerance: float,
+) -> Suspicion | None:
+    letters = suspicions.letters_of(_docstring(exercise))
+    if isinstance(expected[0], tuple):
+        if not all(isinstance(answer, tuple) and len(answer) == len(expected[0]) for answer in answers):
+            return None
+        for part in range(len(expected[0])):
+            pairs = [(a[part], r[part]) for a, r in zip(answers, expected, strict=True)]
+            if all(same(a, r, tolerance) for a, r in pairs):
+                continue
+            found = _of_pairs(pairs, cases, letters, tolerance)
+            if found is not None:
+                which = ("first", "second", "third")[part]
+                return Suspicion(f"Of your {which} answer: {found.what}", found.hint)
+        return suspicions.first(about_arguments(function, correct, cases, expected, answers, tolerance))
+    pairs = list(zip(answers, expected, strict=True))
+    return _of_pairs(pairs, cases, letters, tolerance) or suspicions.first(
+        about_arguments(function, correct, cases, expected, answers, tolerance)
+    )
+
+
+def _of_pairs(
+    pairs: suspicions.Pairs, cases: Sequence[Arguments], letters: dict[str, list[str]], tolerance: float
+) -> Suspicion | None:
+    if any(a.shape != r.shape for a, r in pairs):
+        return suspicions.first(shapes.by_shape(pairs, letters.get(""), tolerance))
+    return suspicions.first(suspicions.by_value(pairs, cases, letters, tolerance))
+
+
+def _slip(
+    correct: Function,
+    answers: Sequence[Any],
+    cases: Sequence[Arguments],
+    wrong: Sequence[int],
+    tolerance: float,
+) -> Suspicion | None:
+    """The slip in the right function that gives the student's answers, if one is found in time."""
+    until = time.monotonic() + SEARCH_SECONDS
+    for search in (slips.slips, slips.pairs_of_slips):
+        for slip in search(correct):
+            if time.monotonic() > until:
+                return None
+            if _is_like(slip.function, answers, cases, wrong, tolerance):
+                return Suspicion(
+                    f"Your answers are those of a right solution in which {slip.what}.",
+                    "Names and lines are those of that solution; look for the like in yours.",
+                )
+    return None
+
+
+def _docstring(exercise: str) -> str | None:
+    from ddpm_edu.course import checks
+
+    return getattr(checks, exercise).__doc__ if exercise in checks.names() else None
 
 
 def same(answer: Any, other: Any, tolerance: float) -> bool:
     """Whether two outcomes are equal: tensors by value, errors by their type."""
     if isinstance(answer, Exception) or isinstance(other, Exception):
         return type(answer) is type(other)
-    if not isinstance(answer, Tensor) or not isinstance(other, Tensor) or answer.shape != other.shape:
+    if isinstance(answer, tuple) and isinstance(other, tuple):
+        return len(answer) == len(other) and all(map(same, answer, other, [tolerance] * len(answer)))
+    if not isinstance(answer, Tensor) or not isinstance(other, Tensor):
         return False
-    answer, other = answer.detach().double(), other.detach().double()
-    return torch.allclose(answer, other, atol=tolerance, rtol=tolerance, equal_nan=True)
+    return suspicions.close(answer.detach(), other.detach(), tolerance)
 
 
-def refuse_no_answer(exercise: str, answer: Any) -> None:
-    """Says so where the stub is untouched, or the function forgot to return.
+def refuse_no_answer(
+    exercise: str,
+    answer: Any,
+    right: Any = None,
+    function: Function | None = None,
+    case: Arguments | None = None,
+) -> None:
+    """Says so where the stub is untouched, the function never ends, or it forgot to return.
 
     Raises:
         CheckFailed: if there is no answer.
     """
-    if isinstance(answer, NotImplementedError):
+    if isinstance(answer, Exception) and is_stub(answer):
         # The student's notebook names the function; it may be another one, which this solution calls.
         which = f" ({answer})" if str(answer) else ""
         raise failure(
@@ -140,7 +273,14 @@ def refuse_no_answer(exercise: str, answer: Any) -> None:
             "The stub is still there.",
             f"Write your solution in its place{which}, run it, then check.",
         )
-    if isinstance(answer, TypeError) and "positional argument" in str(answer) and not _began(answer):
+    if isinstance(answer, NeverEnds):
+        place = students_line(answer, function) if function else ""
+        raise failure(
+            exercise,
+            f"It does not come to an end: {answer}" + (f", in {place}." if place else "."),
+            f"This was with {shown(case or {})}. What ends its loop, and does that change in the loop?",
+        )
+    if isinstance(answer, TypeError) and "positional argument" in str(answer) and not began(answer):
         raise failure(
             exercise, f"It could not be called: {answer}.", "Keep the stub's arguments, in their order."
         )
@@ -148,21 +288,53 @@ def refuse_no_answer(exercise: str, answer: Any) -> None:
         raise failure(
             exercise, "Your function returns nothing (None).", "Does its last line begin with `return`?"
         )
-    if not isinstance(answer, Tensor | Exception):
+    if isinstance(right, tuple):
+        _refuse_no_parts(exercise, answer, right)
+    elif not isinstance(answer, Tensor | Exception):
+        count = f" of {len(answer)}" if isinstance(answer, tuple | list) else ""
         raise failure(
-            exercise, f"Your function returns a {type(answer).__name__}.", "It should return a torch tensor."
+            exercise,
+            f"Your function returns a {type(answer).__name__}{count}.",
+            "It should return a torch tensor." if right is None or right.ndim else "One number is wanted.",
         )
 
 
-def _began(error: Exception) -> bool:
-    """Whether it was raised inside the student's function, and not by the attempt to call it."""
-    frames = error.__traceback__
-    while frames is not None and frames.tb_next is not None:
-        frames = frames.tb_next
-    return frames is not None and _COURSE not in Path(frames.tb_frame.f_code.co_filename).parents
+def _refuse_no_parts(exercise: str, answer: Any, right: tuple[Tensor, ...]) -> None:
+    if isinstance(answer, Exception):
+        return
+    if not isinstance(answer, tuple | list) or len(answer) != len(right):
+        given = (
+            f"{len(answer)} things" if isinstance(answer, tuple | list) else f"one {type(answer).__name__}"
+        )
+        found = f"{len(right)} tensors are wanted, and it returns {given}."
+        raise failure(exercise, found, "Return them all, with commas between.")
+    if not all(isinstance(part, Tensor) for part in answer):
+        kinds = " and ".join(type(part).__name__ for part in answer)
+        found = f"{len(right)} tensors are wanted, and it returns {kinds}."
+        raise failure(exercise, found, "Which line makes each?")
 
 
-_COURSE = Path(__file__).parent
+def _refuse_wrong_kind(exercise: str, answers: Sequence[Any], expected: Sequence[Any]) -> None:
+    for answer, right in zip(answers, expected, strict=True):
+        if isinstance(answer, Exception):
+            continue
+        found = wrong_kind(answer, right)
+        if found is not None:
+            raise failure(exercise, *found)
+
+
+def _handed_on(function: Function, correct: Function, case: Arguments) -> str:
+    """Right answers in another form than later cells need are converted; the sentence that says so."""
+    raw: list[Any] = []
+
+    def keep(wrapped: Function) -> Callable[..., None]:
+        return lambda *arguments: raw.append(wrapped(*arguments))
+
+    for one in (function, correct):
+        if isinstance(outcome(keep(one), case, quiet=True), Exception):
+            return ""
+    doubles = any(isinstance(value, Tensor) and value.dtype == torch.float64 for value in case.values())
+    return hand_on(function, *raw, doubles)
 
 
 def refuse_side_effects(exercise: str, function: Function, case: Arguments) -> None:
@@ -171,10 +343,17 @@ def refuse_side_effects(exercise: str, function: Function, case: Arguments) -> N
     Raises:
         CheckFailed: if the function changes its arguments.
     """
-    arguments = {name: value.clone() for name, value in case.items()}
-    outcome(lambda *_: function(*arguments.values()), case)
-    for name, value in case.items():
-        if not torch.equal(arguments[name], value):
+    handed: list[Any] = []
+
+    def keep(*arguments: Any) -> None:
+        handed.extend(arguments)
+        function(*arguments)
+
+    outcome(keep, case, quiet=True)
+    for (name, value), after in zip(case.items(), handed, strict=True):
+        before = read(value) if isinstance(value, Tensor | list) else None
+        now = read(after) if before is not None else None
+        if before is not None and (not isinstance(now, Tensor) or not torch.equal(before, now)):
             raise failure(
                 exercise,
                 f"The answer is right, but your function changes its argument `{name}`.",
@@ -190,8 +369,8 @@ def refuse_new_answers(
     Raises:
         CheckFailed: if the same arguments give another answer under another seed.
     """
-
-    if isinstance(answer, Tensor) and not same(outcome(function, case, seed=1), answer, tolerance):
+    again = outcome(function, case, seed=1, quiet=True)
+    if isinstance(answer, Tensor | tuple) and not same(as_wanted(again, answer), answer, tolerance):
         raise failure(
             exercise,
             "Your function gives another answer each time: it draws random numbers of its own.",
@@ -199,29 +378,38 @@ def refuse_new_answers(
         )
 
 
-def unknown(exercise: str, case: Arguments, answer: Tensor | Exception, right: Tensor) -> CheckFailed:
-    """What can be said about an answer that no known mistake explains."""
-    # A number is shown as it is: its shape () says nothing.
-    shapes = ", ".join(
-        f"{name} {tuple(value.shape) if value.ndim else f'{value.item():.4g}'}"
-        for name, value in case.items()
-    )
-    if isinstance(answer, Exception):
-        what = f"It raises {type(answer).__name__}: {answer}"
-    elif answer.shape != right.shape:
-        what = f"It returns the shape {tuple(answer.shape)}; {tuple(right.shape)} is wanted."
-    elif not torch.isfinite(answer).all():
-        what = "Its answer holds values that are not finite (nan or inf)."
+def unknown(
+    exercise: str,
+    function: Function,
+    cases: Sequence[Arguments],
+    answers: Sequence[Any],
+    expected: Sequence[Any],
+    wrong: Sequence[int],
+) -> CheckFailed:
+    """What can be said about an answer that nothing explains: which calls are wrong, and where in them."""
+    errors = [i for i in wrong if isinstance(answers[i], Exception)]
+    at = errors[0] if errors else wrong[0]
+    if errors:
+        error = answers[at]
+        place = students_line(error, function)
+        what = f"It raises {type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
+        what += f"\n  in {place}" if place else ""
     else:
-        difference = (answer.double() - right.double()).abs()
-        place = tuple(int(i) for i in np.unravel_index(int(difference.argmax()), tuple(difference.shape)))
-        what = (
-            f"Its answer is off by up to {difference.max():.3g}; at {list(place)} it is "
-            f"{answer[place]:.4g}, where {right[place]:.4g} is right."
-        )
+        what = where_wrong(answers[at], expected[at])
     return failure(
-        exercise, what, f"This was with {shapes}. Open the first hint, or print the parts one by one."
+        exercise,
+        what,
+        f"This was with {shown(cases[at])}. {_which(cases, wrong)}Open the first hint, or print the parts.",
     )
+
+
+def _which(cases: Sequence[Arguments], wrong: Sequence[int]) -> str:
+    """Which calls are right, told by the arguments that are plain numbers."""
+    if len(wrong) == len(cases):
+        return ""
+    right = [i for i in range(len(cases)) if i not in wrong]
+    good = "; ".join(dict.fromkeys(shown(cases[i], numbers_first=True) for i in right[:2]))
+    return f"Right is it in {len(right)} of {len(cases)} calls, as with {good}. "
 
 
 def failure(exercise: str, what: str, hint: str) -> CheckFailed:

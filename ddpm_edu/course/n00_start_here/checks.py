@@ -2,23 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor
 
-from ddpm_edu.course.diagnosis import Arguments, Function, Mistake, check_function
-
-
-def _with_numbers(function: Function) -> Function:
-    """Hands plain numbers to a student's function where a case holds tensors without axes."""
-
-    def call(*arguments: Tensor) -> Any:
-        answer = function(*(value if value.ndim else value.item() for value in arguments))
-        return torch.tensor(answer) if isinstance(answer, int | float | list | tuple) else answer
-
-    return call
-
+from ddpm_edu.course.diagnosis import Arguments, Function, Mistake, check_function, on_tensors
 
 # ------------------------------------------------------------------------------------------------
 # how long a trajectory lasts
@@ -35,7 +22,11 @@ def seconds_of(function: Function) -> None:
         {"trajectory": torch.zeros(size)} for size in ((5, 16, 7), (1, 10, 4), (8, 3, 2))
     ]
     passed = "Batch, time, action: you read a shape as what it means."
-    check_function("seconds_of", _with_numbers(function), _lasts(1), SECONDS_MISTAKES, cases, passed)
+    check_function("seconds_of", function, _seconds, SECONDS_MISTAKES, cases, passed)
+
+
+def _seconds(trajectory: Tensor) -> float:
+    return trajectory.shape[1] / 20
 
 
 def _lasts(axis: int, seconds: float = 0.05, less: int = 0) -> Function:
@@ -80,15 +71,16 @@ def decisions_in(function: Function) -> None:
         CheckFailed: if it is wrong, with what is wrong.
     """
     cases: list[Arguments] = [
-        {"steps": torch.tensor(steps), "n_action_steps": torch.tensor(Ta)}
-        for steps, Ta in ((117, 8), (400, 8), (3, 8), (9, 4), (5, 1))
+        {"steps": steps, "n_action_steps": Ta}
+        for steps, Ta in ((117, 8), (400, 8), (3, 8), (9, 4), (5, 1), (8, 8))
     ]
     passed = "So often does the policy look, think and act."
-    check_function("decisions_in", _with_numbers(function), _ceil, DECISION_MISTAKES, cases, passed)
+    mistakes = map(on_tensors, DECISION_MISTAKES)
+    check_function("decisions_in", function, _decisions, mistakes, cases, passed)
 
 
-def _ceil(steps: Tensor, Ta: Tensor) -> Tensor:
-    return -(-steps // Ta)
+def _decisions(steps: int, n_action_steps: int) -> int:
+    return -(-steps // n_action_steps)
 
 
 _REST = "Begun is decided: a last decision that is cut short counts. Round up."
@@ -124,16 +116,17 @@ def path_of_hand(function: Function) -> None:
         {
             "start": torch.rand(3, generator=generator),
             "action": torch.rand(T, 7, generator=generator) * 2 - 1,
-            "metres_per_unit": torch.tensor(metres),
+            "metres_per_unit": metres,
         }
         for T, metres in ((16, 0.0125), (3, 0.05))
     ]
     passed = "From small steps to a path."
-    check_function("path_of_hand", _with_numbers(function), _path, PATH_MISTAKES, cases, passed)
+    check_function("path_of_hand", function, _path, PATH_MISTAKES, cases, passed)
 
 
-def _path(start: Tensor, action: Tensor, metres: Tensor) -> Tensor:
-    return start + metres * action[:, :3].cumsum(0)  # (T, 3)
+def _path(start: Tensor, action: Tensor, metres_per_unit: float) -> Tensor:
+    moves = metres_per_unit * action[:, :3]  # (T, 3)
+    return start + moves.cumsum(dim=0)  # (T, 3)
 
 
 PATH_MISTAKES = (

@@ -7,23 +7,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ddpm_edu.course.diagnosis import Arguments, Function, Mistake, check_function
-
-
-def _with_numbers(function: Function) -> Function:
-    """Hands a student's function plain numbers and lists where a check's cases hold tensors of integers."""
-
-    def call(*arguments: Tensor) -> Any:
-        plain = [value if value.is_floating_point() else value.tolist() for value in arguments]
-        answer = function(*plain)
-        return torch.tensor(answer) if isinstance(answer, int | list) else answer
-
-    return call
+from ddpm_edu.course.diagnosis import Arguments, Function, Mistake, check_function, on_tensors
 
 
 def _cases(**columns: list[Any]) -> list[Arguments]:
     rows = zip(*columns.values(), strict=True)
-    return [{name: torch.as_tensor(value) for name, value in zip(columns, row, strict=True)} for row in rows]
+    return [dict(zip(columns, row, strict=True)) for row in rows]
 
 
 # ------------------------------------------------------------------------------------------------
@@ -39,23 +28,24 @@ def window_rows(function: Function) -> None:
     """
     cases = _cases(start=[3, -1, 17, -2, -1], horizon=[8, 8, 8, 16, 12], length=[20, 20, 20, 9, 5])
     passed = "Windows may look over both edges; what they see there is the edge."
-    check_function("window_rows", _with_numbers(function), _rows, ROW_MISTAKES, cases, passed)
+    check_function("window_rows", function, _rows, ROW_MISTAKES, cases, passed)
 
 
-def _steps(start: Tensor, horizon: Tensor) -> Tensor:
+def _steps(start: int, horizon: int) -> Tensor:
     return start + torch.arange(int(horizon))  # (T,)
 
 
-def _rows(start: Tensor, horizon: Tensor, length: Tensor) -> Tensor:
-    return _steps(start, horizon).clamp(0, int(length) - 1)  # (T,)
+def _rows(start: int, horizon: int, length: int) -> Tensor:
+    steps = start + torch.arange(horizon)  # (T,)
+    return steps.clamp(0, length - 1)  # (T,)
 
 
-def _cut(start: Tensor, horizon: Tensor, length: Tensor) -> Tensor:
+def _cut(start: int, horizon: int, length: int) -> Tensor:
     steps = _steps(start, horizon)
     return steps[(steps >= 0) & (steps < length)]
 
 
-def _pushed_inside(start: Tensor, horizon: Tensor, length: Tensor) -> Tensor:
+def _pushed_inside(start: int, horizon: int, length: int) -> Tensor:
     inside = max(0, min(int(start), int(length) - int(horizon)))
     return inside + torch.arange(int(horizon))  # (T,)
 
@@ -131,7 +121,13 @@ def count_windows(function: Function) -> None:
         n_action_steps=[8, 8, 8, 4, 1],
     )
     passed = "You know how many examples a file of demonstrations holds."
-    check_function("count_windows", _with_numbers(function), _count, COUNT_MISTAKES, cases, passed)
+    mistakes = map(on_tensors, COUNT_MISTAKES)
+    check_function("count_windows", function, _count, mistakes, cases, passed)
+
+
+def _count(lengths: list[int], horizon: int, n_obs_steps: int, n_action_steps: int) -> int:
+    padding = (n_obs_steps - 1) + (n_action_steps - 1)
+    return sum(max(1, length - horizon + 1 + padding) for length in lengths)
 
 
 def _windows_of(extra: Function, least: int | None = 1) -> Function:
@@ -143,8 +139,6 @@ def _windows_of(extra: Function, least: int | None = 1) -> Function:
 
     return count
 
-
-_count = _windows_of(lambda To, Ta, T: To + Ta - 1)
 
 _BOTH = (
     "Without padding there are L - T + 1; To - 1 more begin before the demonstration, "
@@ -220,15 +214,20 @@ def executed_actions(function: Function) -> None:
         n_action_steps=[8, 4, 5, 6],
     )
     passed = "The robot does what was meant for now, and not for a moment ago."
-    check_function("executed_actions", _with_numbers(function), _sliced(), EXECUTED_MISTAKES, cases, passed)
+    check_function("executed_actions", function, _executed, EXECUTED_MISTAKES, cases, passed)
+
+
+def _executed(trajectory: Tensor, n_obs_steps: int, n_action_steps: int) -> Tensor:
+    now = n_obs_steps - 1
+    return trajectory[:, now : now + n_action_steps]  # (B, Ta, Da)
 
 
 def _sliced(
     begin: Function = lambda T, To, Ta: To - 1, end: Function = lambda T, To, Ta: To - 1 + Ta
 ) -> Function:
-    def cut(trajectory: Tensor, To: Tensor, Ta: Tensor) -> Tensor:
+    def cut(trajectory: Tensor, To: int, Ta: int) -> Tensor:
         T = trajectory.shape[1]
-        return trajectory[:, int(begin(T, To, Ta)) : int(end(T, To, Ta))]  # (B, Ta, Da)
+        return trajectory[:, begin(T, To, Ta) : end(T, To, Ta)]  # (B, Ta, Da)
 
     return cut
 

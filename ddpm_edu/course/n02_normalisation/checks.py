@@ -25,12 +25,15 @@ def scale_to_limits(function: Function) -> None:
     constant = data.clone()
     constant[:, 1] = 0.7
     nearly = constant.clone()
-    nearly[::2, 1] += 1e-6
+    nearly[::2, 1] += 5e-5  # below 1e-4
+    narrow = nearly.clone()
+    narrow[:, 2] *= 0.03  # a range of 3e-4, which counts
     unseen = torch.rand(5, 3, generator=generator) * size + middle
     cases: list[Arguments] = [
         {"data": data, "values": unseen},
         {"data": constant, "values": unseen},
         {"data": nearly, "values": unseen},
+        {"data": narrow, "values": unseen[:2]},
         {"data": data, "values": 3 * unseen},  # beyond the limits, as a new situation may be
     ]
     passed = "Every entry fills -1 to 1, and what never varies does no harm."
@@ -38,9 +41,9 @@ def scale_to_limits(function: Function) -> None:
 
 
 def _limits(data: Tensor, values: Tensor) -> Tensor:
-    low, high = data.amin(0), data.amax(0)  # (Do,)
-    half = torch.where(high - low < 1e-4, 1.0, (high - low) / 2)
-    return (values - (low + high) / 2) / half
+    low, high = data.amin(dim=0), data.amax(dim=0)  # (Do,)
+    scale = torch.where(high - low < 1e-4, 1.0, (high - low) / 2)  # (Do,)
+    return (values - (low + high) / 2) / scale  # (B, Do)
 
 
 def _unguarded(epsilon: float, guard: bool = False) -> Function:
@@ -159,7 +162,15 @@ def rotation_from_six(function: Function) -> None:
     six = torch.randn(8, 6, generator=torch.Generator().manual_seed(0))
     cases: list[Arguments] = [{"six": six}, {"six": six[:3] * torch.tensor([0.1, 0.1, 0.1, 9, 9, 9])}]
     passed = "Any six numbers become a rotation: rows of length 1, perpendicular, never a mirror image."
-    check_function("rotation_from_six", function, _gram_schmidt(), SIX_MISTAKES, cases, passed)
+    check_function("rotation_from_six", function, _rotation, SIX_MISTAKES, cases, passed)
+
+
+def _rotation(six: Tensor) -> Tensor:
+    first = F.normalize(six[:, :3], dim=-1)  # (B, 3)
+    second = six[:, 3:]
+    second = second - (first * second).sum(-1, keepdim=True) * first
+    second = F.normalize(second, dim=-1)  # (B, 3)
+    return torch.stack([first, second, torch.linalg.cross(first, second)], dim=-2)  # (B, 3, 3)
 
 
 def _only_along(six: Tensor) -> Tensor:
@@ -247,7 +258,7 @@ def goal_position(function: Function) -> None:
     hand = torch.rand(6, 3, generator=generator)
     cases: list[Arguments] = [
         {"action": action, "eef_pos": hand},
-        {"action": 2.5 * action, "eef_pos": hand},
+        {"action": 2.5 * action[:3], "eef_pos": hand[:3]},
     ]
     passed = "You know where a delta action sends the hand."
     check_function("goal_position", function, _goal, GOAL_MISTAKES, cases, passed)

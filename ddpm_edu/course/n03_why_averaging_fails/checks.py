@@ -29,11 +29,15 @@ def best_constant(function: Function) -> None:
     check_function(
         "best_constant",
         function,
-        lambda samples: samples.mean(dim=0),
+        _best_constant,
         BEST_CONSTANT_MISTAKES,
         cases,
         "No other single trajectory has a smaller squared error, and it may be one that nobody drove.",
     )
+
+
+def _best_constant(samples: Tensor) -> Tensor:
+    return samples.mean(dim=0)  # (T, Da)
 
 
 def _nearest_to_mean(samples: Tensor) -> Tensor:
@@ -107,7 +111,7 @@ def share_left(function: Function) -> None:
     check_function(
         "share_left",
         function,
-        lambda trajectories: _side_at_obstacle(trajectories).float().mean(),
+        _share_left,
         SHARE_LEFT_MISTAKES,
         cases,
         "It counts trajectories, each at the place where the obstacle is.",
@@ -121,7 +125,14 @@ def _crossings(size: tuple[int, int], seed: int) -> Tensor:
     pace = torch.linspace(-0.9, 0.9, T) + torch.linspace(-0.55, 0.7, N)[:, None]  # (N, T)
     pace = pace.gather(1, torch.rand(N, T, generator=generator).argsort(dim=1))  # (N, T)
     y = 0.8 * torch.randn(N, T, generator=generator) + 0.3  # (N, T)
+    y[2, pace[2].abs().argmin()] = 0.0  # on neither side: y > 0 does not hold
     return torch.stack([pace, y], dim=-1)  # (N, T, 2)
+
+
+def _share_left(trajectories: Tensor) -> Tensor:
+    nearest = trajectories[..., 0].abs().argmin(dim=1)  # (N,)
+    y = trajectories[torch.arange(len(trajectories)), nearest, 1]  # (N,)
+    return (y > 0).float().mean()  # ()
 
 
 def _side_at_obstacle(trajectories: Tensor) -> Tensor:

@@ -120,7 +120,7 @@ def forward_process(function: Function) -> None:
     check_function(
         "forward_process",
         function,
-        _ForwardProcess(),
+        _add_noise,
         forward_process_mistakes(),
         _forward_cases(),
         "It holds for each sample of a batch at its own k, the first and the last included.",
@@ -128,14 +128,22 @@ def forward_process(function: Function) -> None:
 
 
 def _forward_cases() -> list[Arguments]:
-    """B unlike T and Da, then B = T, then B = Da: wrong broadcasting raises in the first only."""
+    """B unlike T and Da, then B = T, then B = Da: wrong broadcasting raises in the first only.
+
+    The last one stays below the last k: what asks for an entry after it raises in the others only.
+    """
     generator = torch.Generator().manual_seed(4)
     cases = []
-    for B, T, Da in ((5, 4, 3), (4, 4, 3), (3, 4, 3)):
+    for B, T, Da, K in ((5, 4, 3, 8), (4, 4, 3, 7), (3, 4, 3, 8), (3, 3, 3, 6)):
         clean, noise = torch.randn(2, B, T, Da, generator=generator)
-        timestep = torch.tensor([3, 0, len(BETAS) - 1, 5, 1])[:B]
-        cases.append({"clean": clean, "noise": noise, "timestep": timestep, "betas": BETAS})
+        timestep = torch.tensor([3, 0, 4 if T == 3 else K - 1, 5, 1])[:B]
+        cases.append({"clean": clean, "noise": noise, "timestep": timestep, "betas": BETAS[:K]})
     return cases
+
+
+def _add_noise(clean: Tensor, noise: Tensor, timestep: Tensor, betas: Tensor) -> Tensor:
+    alpha_bar = torch.cumprod(1 - betas, dim=0)[timestep].reshape(-1, 1, 1)  # (B, 1, 1)
+    return alpha_bar.sqrt() * clean + (1 - alpha_bar).sqrt() * noise  # (B, T, Da)
 
 
 Scale = Callable[[Tensor, Tensor], Tensor]

@@ -49,7 +49,8 @@ def _squared(prediction: Tensor, target: Tensor) -> Tensor:
 
 
 def _masked_loss(prediction: Tensor, target: Tensor, condition_mask: Tensor) -> Tensor:
-    return (_squared(prediction, target) * ~condition_mask).mean()  # ()
+    squared = (prediction - target).square()  # (B, T, D)
+    return (squared * ~condition_mask).mean()  # ()
 
 
 _INVERSE = "True means given, and what is given is not to be learnt: the loss mask is ~condition_mask."
@@ -155,7 +156,9 @@ def padded_loss(function: Function) -> None:
 
 
 def _padded_loss(prediction: Tensor, target: Tensor, is_pad: Tensor) -> Tensor:
-    return _squared(prediction, target)[~is_pad].mean()  # ()
+    counts = (~is_pad)[..., None].expand_as(prediction)  # (B, T, Da)
+    squared = (prediction - target).square() * counts  # (B, T, Da)
+    return squared.sum() / counts.sum()  # ()
 
 
 def _kept(prediction: Tensor, target: Tensor, is_pad: Tensor) -> Tensor:

@@ -44,10 +44,11 @@ def _cases(first: str, second: str) -> list[Arguments]:
     """B unlike T and Da, then B = T, then B = Da: wrong broadcasting raises in the first only."""
     generator = torch.Generator().manual_seed(5)
     cases = []
-    for B, T, Da in ((5, 4, 3), (4, 4, 3), (3, 4, 3)):
+    for B, T, Da, K in ((5, 4, 3, 8), (4, 4, 3, 7), (3, 4, 3, 8), (2, 5, 3, 6)):
         values = torch.randn(2, B, T, Da, generator=generator)
-        timestep = torch.tensor([3, 0, len(ALPHA_BAR) - 1, 5, 1])[:B]
-        cases.append({first: values[0], second: values[1], "timestep": timestep, "alpha_bar": ALPHA_BAR})
+        timestep = torch.tensor([3, 0, K - 1, 5, 1])[:B]
+        given = {first: values[0], second: values[1], "timestep": timestep, "alpha_bar": ALPHA_BAR[:K]}
+        cases.append(given)
     return cases
 
 
@@ -94,11 +95,17 @@ def v_target(function: Function) -> None:
     check_function(
         "v_target",
         function,
-        _V,
+        _v_target,
         V_TARGET_MISTAKES,
         _cases("clean", "noise"),
         "Your v is the other coordinate of the rotated pair.",
     )
+
+
+def _v_target(clean: Tensor, noise: Tensor, timestep: Tensor, alpha_bar: Tensor) -> Tensor:
+    a = alpha_bar[timestep].sqrt().reshape(-1, 1, 1)  # (B, 1, 1)
+    s = (1 - alpha_bar[timestep]).sqrt().reshape(-1, 1, 1)  # (B, 1, 1)
+    return a * noise - s * clean  # (B, T, Da)
 
 
 _V = TwoTerms(lambda a, s: -s, lambda a, s: a)
@@ -173,11 +180,17 @@ def sample_from_epsilon(function: Function) -> None:
     check_function(
         "sample_from_epsilon",
         function,
-        _CLEAN,
+        _sample_from_epsilon,
         SAMPLE_FROM_EPSILON_MISTAKES,
         _cases("noisy", "epsilon"),
         "You undo the forward process, whoever names the noise.",
     )
+
+
+def _sample_from_epsilon(noisy: Tensor, epsilon: Tensor, timestep: Tensor, alpha_bar: Tensor) -> Tensor:
+    a = alpha_bar[timestep].sqrt().reshape(-1, 1, 1)  # (B, 1, 1)
+    s = (1 - alpha_bar[timestep]).sqrt().reshape(-1, 1, 1)  # (B, 1, 1)
+    return (noisy - s * epsilon) / a  # (B, T, Da)
 
 
 _CLEAN = TwoTerms(lambda a, s: 1 / a, lambda a, s: -s / a)

@@ -28,29 +28,31 @@ def sampling_loop(function: Function) -> None:
         CheckFailed: if it is wrong, with what is wrong.
     """
     generator = torch.Generator().manual_seed(8)
-    K = len(BETAS)
     cases = [
         {
+            "denoise": _denoise,
+            "step": _step,
             "start": torch.randn(2, 4, 3, generator=generator),
             "noise": torch.randn(K, 2, 4, 3, generator=generator),
         }
-        for _ in range(2)
+        for K in (len(BETAS), 4)
     ]
     check_function(
         "sampling_loop",
-        lambda start, noise: function(_denoise, _step, start, noise),
-        lambda start, noise: SamplingLoop()(_denoise, _step, start, noise),
-        [
-            Mistake(
-                mistake.name,
-                lambda start, noise, wrong=mistake.function: wrong(_denoise, _step, start, noise),
-                mistake.hint,
-            )
-            for mistake in SAMPLING_LOOP_MISTAKES
-        ],
+        function,
+        _sampling_loop,
+        SAMPLING_LOOP_MISTAKES,
         cases,
         "K steps, from the noisiest level to the clean trajectory.",
     )
+
+
+def _sampling_loop(denoise: Function, step: Function, start: Tensor, noise: Tensor) -> Tensor:
+    x = start
+    for k in reversed(range(len(noise))):
+        epsilon = denoise(x, k)  # (B, T, Da)
+        x = step(epsilon, x, noise[k], k)  # (B, T, Da)
+    return x
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 
 from ddpm_edu.course.diagnosis import Function, Mistake, check_function
-from ddpm_edu.denoisers.blocks import SinusoidalPosEmb
 
 # ------------------------------------------------------------------------------------------------
 # the diffusion step's embedding
@@ -22,25 +21,27 @@ def sinusoidal_embedding(function: Function) -> None:
         CheckFailed: if it is wrong, with what is wrong.
     """
     cases = [
-        {"timestep": torch.tensor([0, 1, 7, 50, 99]), "dim": torch.tensor(16)},
-        {"timestep": torch.tensor([3, 80]), "dim": torch.tensor(6)},
+        {"timestep": torch.tensor([0, 1, 7, 50, 99]), "dim": 16},
+        {"timestep": torch.tensor([3, 80]), "dim": 6},
     ]
     check_function(
         "sinusoidal_embedding",
-        _with_int(function),
-        lambda timestep, dim: SinusoidalPosEmb(int(dim))(timestep),
+        function,
+        _sinusoidal_embedding,
         EMBEDDING_MISTAKES,
         cases,
         "Each step has a vector of its own, and neighbours have similar ones.",
     )
 
 
-def _with_int(function: Function) -> Function:
-    """Hands the last argument, a tensor in the cases, over as the int that students are promised."""
-    return lambda first, number: function(first, int(number))
+def _sinusoidal_embedding(timestep: Tensor, dim: int) -> Tensor:
+    i = torch.arange(dim // 2)  # (dim/2,)
+    frequency = 10000.0 ** (-i / (dim // 2 - 1))  # (dim/2,)
+    angle = timestep[:, None] * frequency[None, :]  # (B, dim/2)
+    return torch.cat([angle.sin(), angle.cos()], dim=-1)  # (B, dim)
 
 
-def _angles(timestep: Tensor, dim: Tensor, sign: float = -1, last: int = 1) -> Tensor:
+def _angles(timestep: Tensor, dim: int, sign: float = -1, last: int = 1) -> Tensor:
     half = int(dim) // 2
     exponent = sign * math.log(10000) * torch.arange(half) / (half - last)
     return timestep[:, None] * exponent.exp()  # (B, dim/2)
@@ -50,11 +51,11 @@ def _sines_and_cosines(angle: Tensor) -> Tensor:
     return torch.cat([angle.sin(), angle.cos()], dim=-1)  # (B, dim)
 
 
-def _even_wavelengths(timestep: Tensor, dim: Tensor) -> Tensor:
+def _even_wavelengths(timestep: Tensor, dim: int) -> Tensor:
     return _sines_and_cosines(timestep[:, None] / torch.linspace(1, 10000, int(dim) // 2))
 
 
-def _interleaved(timestep: Tensor, dim: Tensor) -> Tensor:
+def _interleaved(timestep: Tensor, dim: int) -> Tensor:
     angle = _angles(timestep, dim)
     return torch.stack([angle.sin(), angle.cos()], dim=-1).flatten(1)  # (B, dim)
 
@@ -127,27 +128,17 @@ def fitting_horizon(function: Function) -> None:
         CheckFailed: if it is wrong, with what is wrong.
     """
     cases = [
-        {"steps": torch.tensor(steps), "levels": torch.tensor(levels)}
+        {"steps": steps, "levels": levels}
         for steps, levels in ((10, 3), (16, 3), (1, 4), (12, 3), (7, 1), (17, 4), (15, 2))
     ]
     check_function(
         "fitting_horizon",
-        _of_ints(function),
-        _of_ints(_fitting_horizon),
-        [Mistake(m.name, _of_ints(m.function), m.hint) for m in HORIZON_MISTAKES],
+        function,
+        _fitting_horizon,
+        HORIZON_MISTAKES,
         cases,
         "No UNet of yours will meet a trajectory that it cannot halve.",
     )
-
-
-def _of_ints(function: Function) -> Function:
-    """Hands ints over and takes an int back as a tensor; leaves other answers as they are."""
-
-    def call(steps: Tensor, levels: Tensor) -> Tensor:
-        answer = function(int(steps), int(levels))
-        return torch.tensor(answer) if isinstance(answer, int) and not isinstance(answer, bool) else answer
-
-    return call
 
 
 def _round_up(steps: int, divisor: int) -> int:
@@ -155,7 +146,8 @@ def _round_up(steps: int, divisor: int) -> int:
 
 
 def _fitting_horizon(steps: int, levels: int) -> int:
-    return _round_up(steps, 2 ** (levels - 1))
+    divisor = 2 ** (levels - 1)
+    return -(-steps // divisor) * divisor
 
 
 HORIZON_MISTAKES = (

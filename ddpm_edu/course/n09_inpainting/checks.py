@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -32,29 +31,38 @@ def inpaint(function: Function) -> None:
         CheckFailed: if it is wrong, with what is wrong.
     """
     cases = []
-    for seed, (B, T, D) in enumerate(((3, 5, 4), (2, 4, 4))):
+    for seed, (B, T, D, timesteps) in enumerate(((3, 5, 4, _TIMESTEPS), (2, 4, 4, _TIMESTEPS[1:]))):
         generator = torch.Generator().manual_seed(seed)
         data, noise = torch.randn(2, B, T, D, generator=generator)
         mask = torch.rand(B, T, D, generator=generator) < 0.4
         # Zero where nothing is given, as in the policies: it must not be read there.
         cases.append(
-            {"condition_data": data * mask, "condition_mask": mask, "noise": noise, "timesteps": _TIMESTEPS}
+            {
+                "denoise_step": _denoise_step,
+                "timesteps": timesteps,
+                "condition_data": data * mask,
+                "condition_mask": mask,
+                "noise": noise,
+            }
         )
     check_function(
         "inpaint",
-        _bound(function),
-        _bound(_Loop()),
-        (Mistake(m.name, _bound(m.function), m.hint) for m in INPAINT_MISTAKES),
+        function,
+        _inpaint,
+        INPAINT_MISTAKES,
         cases,
         "Given entries are given at every step, and come out as they went in.",
     )
 
 
-def _bound(function: Function) -> Function:
-    def call(condition_data: Tensor, condition_mask: Tensor, noise: Tensor, timesteps: Tensor) -> Any:
-        return function(_denoise_step, timesteps, condition_data, condition_mask, noise)
-
-    return call
+def _inpaint(
+    denoise_step: Function, timesteps: Tensor, condition_data: Tensor, condition_mask: Tensor, noise: Tensor
+) -> Tensor:
+    trajectory = noise
+    for k in timesteps:
+        trajectory = torch.where(condition_mask, condition_data, trajectory)  # (B, T, D)
+        trajectory = denoise_step(trajectory, k)  # (B, T, D)
+    return torch.where(condition_mask, condition_data, trajectory)  # (B, T, D)
 
 
 Clamp = Callable[[Tensor, Tensor, Tensor, Tensor, int], Tensor]
@@ -197,11 +205,17 @@ def training_input(function: Function) -> None:
     check_function(
         "training_input",
         function,
-        lambda clean, noise, share, mask: torch.where(mask, clean, _noisy(clean, noise, share)),
+        _training_input,
         TRAINING_INPUT_MISTAKES,
         cases,
         "The network trains on what it will see: given entries clean, the rest noisy.",
     )
+
+
+def _training_input(clean: Tensor, noise: Tensor, alpha_bar_k: Tensor, condition_mask: Tensor) -> Tensor:
+    share = alpha_bar_k.reshape(-1, 1, 1)  # (B, 1, 1)
+    noisy = share.sqrt() * clean + (1 - share).sqrt() * noise  # (B, T, D)
+    return torch.where(condition_mask, clean, noisy)  # (B, T, D)
 
 
 def _noisy(clean: Tensor, noise: Tensor, share: Tensor) -> Tensor:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 import torch
 from torch import Tensor
 
@@ -12,9 +9,6 @@ from ddpm_edu.course.diagnosis import (
     Function,
     Mistake,
     check_function,
-    failure,
-    outcome,
-    refuse_no_answer,
 )
 
 Pair = tuple[Tensor, Tensor]
@@ -29,60 +23,15 @@ def condition(function: Function) -> None:
     cases = []
     for seed, (B, To, Do, T, Da) in enumerate(((3, 2, 4, 6, 3), (2, 3, 2, 8, 5), (2, 1, 3, 4, 3))):
         features = torch.randn(B, To, Do, generator=torch.Generator().manual_seed(seed))
-        cases.append({"features": features, "horizon": torch.tensor(T), "action_dim": torch.tensor(Da)})
-    _refuse_no_pair("condition", function)
+        cases.append({"features": features, "T": T, "Da": Da})
     check_function(
         "condition",
-        _joined(function),
-        _joined(_condition),
-        (Mistake(m.name, _joined(m.function), m.hint) for m in CONDITION_MISTAKES),
+        function,
+        _condition,
+        CONDITION_MISTAKES,
         cases,
         "The observations stand where they belong, and True says so.",
     )
-
-
-def _joined(function: Callable[[Tensor, int, int], Any]) -> Function:
-    """Both answers in one tensor (2, B, T, Da+Do), which is what `check_function` compares."""
-
-    def call(features: Tensor, horizon: Tensor, action_dim: Tensor) -> Tensor:
-        data, mask = function(features, int(horizon), int(action_dim))
-        return torch.stack([data, mask.to(data.dtype)])  # (2, B, T, Da+Do)
-
-    return call
-
-
-def _refuse_no_pair(exercise: str, function: Callable[[Tensor, int, int], Any]) -> None:
-    """Says so where the answer is not two tensors (B, T, Da+Do), the second of them bool.
-
-    Raises:
-        CheckFailed: if it is not.
-    """
-    answer = outcome(lambda features: function(features, 6, 3), {"features": torch.zeros(3, 2, 4)})
-    if isinstance(answer, Exception) or answer is None:
-        refuse_no_answer(exercise, answer)
-        raise failure(
-            exercise,
-            f"It raises {type(answer).__name__}: {answer}",
-            "features is (B, To, Do); T and Da are integers. Print the shapes of both sides.",
-        )
-    pair = isinstance(answer, tuple | list) and len(answer) == 2
-    if not pair or not all(isinstance(part, Tensor) for part in answer):
-        raise failure(exercise, "Two tensors are wanted.", "End with: return condition_data, condition_mask")
-    data, mask = answer
-    if data.dtype == torch.bool and mask.dtype != torch.bool:
-        raise failure(exercise, "Your two tensors are exchanged.", "First the data, then the mask.")
-    if mask.dtype != torch.bool:
-        raise failure(
-            exercise,
-            f"Your mask is of type {mask.dtype}; it must be bool.",
-            "torch.zeros_like(condition_data, dtype=torch.bool): a mask of numbers cannot index.",
-        )
-    if tuple(data.shape) != (3, 6, 7) or data.shape != mask.shape:
-        raise failure(
-            exercise,
-            f"Your shapes are {tuple(data.shape)} and {tuple(mask.shape)}; (3, 6, 7) is wanted.",
-            "Both are (B, T, Da+Do); this was with B = 3, T = 6, Da = 3, Do = 4.",
-        )
 
 
 def _built(
@@ -104,13 +53,23 @@ def _built(
 
 
 def _condition(features: Tensor, T: int, Da: int) -> Pair:
-    return _built(features, T, Da)
+    B, To, Do = features.shape
+    condition_data = features.new_zeros(B, T, Da + Do)
+    condition_mask = torch.zeros_like(condition_data, dtype=torch.bool)
+    condition_data[:, :To, Da:] = features
+    condition_mask[:, :To, Da:] = True
+    return condition_data, condition_mask
 
 
 _FIRST_STEPS = "The window begins with the To observations that the robot has: steps 0 to To - 1, `[:, :To]`."
 _COLUMNS = "Along the last axis the actions come first: observations stand at `[..., Da:]`."
 
 CONDITION_MISTAKES = (
+    Mistake(
+        "returns the two tensors in the other order",
+        lambda f, T, Da: _condition(f, T, Da)[::-1],
+        "First the data, then the mask.",
+    ),
     Mistake(
         "has the mask inverted",
         lambda f, T, Da: (_built(f, T, Da)[0], ~_built(f, T, Da)[1]),

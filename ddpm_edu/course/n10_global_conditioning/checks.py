@@ -11,15 +11,14 @@ from torch import Tensor
 from ddpm_edu.course.diagnosis import Arguments, Function, Mistake, check_function
 
 
-def _features(cases: tuple[tuple[int, int, int, int, int], ...]) -> list[Arguments]:
-    """features (B, S, Do), To and T for each (B, S, Do, To, T)."""
+def _features(cases: tuple[tuple[int, ...], ...], *names: str) -> list[Arguments]:
+    """features (B, S, Do), and numbers of these names, for each (B, S, Do, ...)."""
     return [
         {
             "features": torch.randn(B, S, Do, generator=torch.Generator().manual_seed(seed)),
-            "n_obs_steps": torch.tensor(To),
-            "horizon": torch.tensor(T),
+            **dict(zip(names, numbers, strict=True)),
         }
-        for seed, (B, S, Do, To, T) in enumerate(cases)
+        for seed, (B, S, Do, *numbers) in enumerate(cases)
     ]
 
 
@@ -36,19 +35,12 @@ def global_condition(function: Function) -> None:
     """
     check_function(
         "global_condition",
-        _with_to(function),
-        _with_to(_global),
-        (Mistake(m.name, _with_to(m.function), m.hint) for m in GLOBAL_CONDITION_MISTAKES),
-        _features(((3, 6, 4, 2, 6), (2, 4, 3, 3, 4), (3, 3, 2, 2, 3))),
+        function,
+        _global,
+        GLOBAL_CONDITION_MISTAKES,
+        _features(((3, 6, 4, 2), (2, 4, 3, 3), (3, 3, 2, 2)), "To"),
         "One vector for each sample, its To observations one after the other.",
     )
-
-
-def _with_to(function: Callable[[Tensor, int], Any]) -> Function:
-    def call(features: Tensor, n_obs_steps: Tensor, horizon: Tensor) -> Any:
-        return function(features, int(n_obs_steps))
-
-    return call
 
 
 def _global(features: Tensor, To: int) -> Tensor:
@@ -125,19 +117,19 @@ def local_condition(function: Function) -> None:
     """
     check_function(
         "local_condition",
-        _with_to_and_t(function),
-        _with_to_and_t(_local),
-        (Mistake(m.name, _with_to_and_t(m.function), m.hint) for m in LOCAL_CONDITION_MISTAKES),
-        _features(((3, 8, 4, 2, 8), (2, 6, 3, 3, 6), (4, 4, 2, 2, 4), (2, 2, 3, 2, 6))),
+        function,
+        _local_condition,
+        LOCAL_CONDITION_MISTAKES,
+        _features(((3, 8, 4, 2, 8), (2, 6, 3, 3, 6), (4, 4, 2, 2, 4), (2, 2, 3, 2, 6)), "To", "T"),
         "Each step has its own observation, and what is not seen yet is zero.",
     )
 
 
-def _with_to_and_t(function: Callable[[Tensor, int, int], Any]) -> Function:
-    def call(features: Tensor, n_obs_steps: Tensor, horizon: Tensor) -> Any:
-        return function(features, int(n_obs_steps), int(horizon))
-
-    return call
+def _local_condition(features: Tensor, To: int, T: int) -> Tensor:
+    B, _, Do = features.shape
+    local = features.new_zeros(B, T, Do)
+    local[:, :To] = features[:, :To]
+    return local  # (B, T, Do)
 
 
 def _local(features: Tensor, To: int, T: int, begin: int = 0) -> Tensor:
@@ -291,26 +283,29 @@ def observations_used(function: Function) -> None:
     """
     cases = [
         {
+            "predict": PREDICTORS[which],
             "features": 0.5 * torch.randn(3, 4, 2, generator=torch.Generator().manual_seed(which)),
-            "predictor": torch.tensor(which),
         }
         for which in range(len(PREDICTORS))
     ]
     check_function(
         "observations_used",
-        _probing(function),
-        _probing(_used),
-        (Mistake(m.name, _probing(m.function), m.hint) for m in OBSERVATIONS_USED_MISTAKES),
+        function,
+        _observations_used,
+        OBSERVATIONS_USED_MISTAKES,
         cases,
         "With this you can ask any policy what it looks at.",
     )
 
 
-def _probing(function: Callable[[Predict, Tensor], Any]) -> Function:
-    def call(features: Tensor, predictor: Tensor) -> Any:
-        return function(PREDICTORS[int(predictor)], features)
-
-    return call
+def _observations_used(predict: Predict, features: Tensor) -> Tensor:
+    before = predict(features)  # (B, T, Da)
+    used = []
+    for step in range(features.shape[1]):
+        changed = features.clone()
+        changed[:, step] += 1
+        used.append(not torch.equal(predict(changed), before))
+    return torch.tensor(used)  # (S,)
 
 
 Differ = Callable[[Tensor, Tensor], Any]

@@ -19,11 +19,15 @@ def image_to_input(function: Function) -> None:
     check_function(
         "image_to_input",
         function,
-        lambda image: _scaled(image, 127.5, -1),
+        _image_to_input,
         IMAGE_MISTAKES,
         [{"image": image}, {"image": image[:1, :4]}],
         "Black is -1, white is 1, and colours come first.",
     )
+
+
+def _image_to_input(image: Tensor) -> Tensor:
+    return image.permute(0, 3, 1, 2).float() / 127.5 - 1  # (N, 3, H, W)
 
 
 def _scaled(image: Tensor, divisor: float, shift: float) -> Tensor:
@@ -78,18 +82,27 @@ def random_crop(function: Function) -> None:
     uniform = torch.tensor([[0.99, 0.99], [0.0, 0.0], [0.3, 0.8], [0.6, 0.1], [0.95, 0.4], [0.5, 0.7]])
     check_function(
         "random_crop",
-        lambda images, uniform, size: function(images, uniform, int(size)),
-        _crop,
+        function,
+        _random_crop,
         CROP_MISTAKES,
-        [{"images": images, "uniform": uniform, "size": torch.tensor(size)} for size in (5, 4)],
+        [{"images": images[:n], "uniform": uniform[:n], "size": size} for n, size in ((6, 5), (3, 4))],
         "Every frame has its own window, and every window its chance.",
     )
 
 
+def _random_crop(images: Tensor, uniform: Tensor, size: int) -> Tensor:
+    crops = []
+    for image, (row, column) in zip(images, uniform, strict=True):
+        top = int(row * (image.shape[1] - size + 1))
+        left = int(column * (image.shape[2] - size + 1))
+        crops.append(image[:, top : top + size, left : left + size])
+    return torch.stack(crops)  # (N, C, size, size)
+
+
 def _crop(
-    images: Tensor, uniform: Tensor, size: Tensor, extra: int = 1, one: bool = False, swap: bool = False
+    images: Tensor, uniform: Tensor, size: int, extra: int = 1, one: bool = False, swap: bool = False
 ) -> Tensor:
-    crops, n = [], int(size)
+    crops, n = [], size
     for index, image in enumerate(images):
         row, column = uniform[0 if one else index].tolist()
         if swap:
@@ -100,7 +113,7 @@ def _crop(
     return torch.stack(crops)  # (N, C, size, size)
 
 
-def _centre(images: Tensor, uniform: Tensor, size: Tensor) -> Tensor:
+def _centre(images: Tensor, uniform: Tensor, size: int) -> Tensor:
     return _crop(images, torch.full_like(uniform, 0.5), size)
 
 
@@ -125,7 +138,7 @@ CROP_MISTAKES = (
     ),
     Mistake(
         "always takes the upper left corner",
-        lambda images, uniform, size: images[:, :, : int(size), : int(size)],
+        lambda images, uniform, size: images[:, :, :size, :size],
         "Multiply `uniform` by the number of offsets before int().",
     ),
 )
@@ -163,7 +176,10 @@ def _mean_place(weights: Tensor, low: float = -1, high: float | None = 1) -> Ten
 
 
 def _spatial_softmax(features: Tensor) -> Tensor:
-    return _mean_place(_weights(features))
+    weights = features.flatten(2).softmax(dim=-1).view_as(features)  # (N, C, H, W)
+    x = torch.linspace(-1, 1, features.shape[3])
+    y = torch.linspace(-1, 1, features.shape[2])
+    return torch.stack([(weights.sum(2) * x).sum(-1), (weights.sum(3) * y).sum(-1)], dim=-1)  # (N, C, 2)
 
 
 SOFTMAX_MISTAKES = (

@@ -10,22 +10,6 @@ from torch import Tensor
 from ddpm_edu.course.diagnosis import Function, Mistake, check_function
 
 
-def _of_numbers(function: Function) -> Function:
-    """Hands plain numbers over and takes one back as a tensor; leaves other answers as they are."""
-
-    def call(*numbers: Tensor) -> Tensor:
-        answer = function(*(number.item() for number in numbers))
-        if isinstance(answer, int | float) and not isinstance(answer, bool):
-            return torch.tensor(answer, dtype=torch.float64)
-        return answer
-
-    return call
-
-
-def _mistakes_of_numbers(mistakes: tuple[Mistake, ...]) -> list[Mistake]:
-    return [Mistake(mistake.name, _of_numbers(mistake.function), mistake.hint) for mistake in mistakes]
-
-
 def learning_rate_factor(function: Function) -> None:
     """Checks `function(step, warmup, steps) -> float`: what the learning rate is multiplied by.
 
@@ -42,17 +26,22 @@ def learning_rate_factor(function: Function) -> None:
         (25, 4, 20),
         (7, 0, 9),
     )
-    cases = [
-        {"step": torch.tensor(a), "warmup": torch.tensor(b), "steps": torch.tensor(c)} for a, b, c in points
-    ]
+    cases = [{"step": a, "warmup": b, "steps": c} for a, b, c in points]
     check_function(
         "learning_rate_factor",
-        _of_numbers(function),
-        _of_numbers(_factor),
-        _mistakes_of_numbers(LEARNING_RATE_MISTAKES),
+        function,
+        _learning_rate_factor,
+        LEARNING_RATE_MISTAKES,
         cases,
         "Up in a line, down in half a cosine, and zero at the end.",
     )
+
+
+def _learning_rate_factor(step: int, warmup: int, steps: int) -> float:
+    if step < warmup:
+        return (step + 1) / (warmup + 1)
+    progress = min(1.0, (step - warmup) / (steps - warmup))
+    return 0.5 * (1 + math.cos(math.pi * progress))
 
 
 def _progress(step: int, warmup: int, steps: int) -> float:
@@ -134,11 +123,15 @@ def ema_update(function: Function) -> None:
     check_function(
         "ema_update",
         function,
-        lambda average, weights, decay: decay * average + (1 - decay) * weights,
+        _ema_update,
         EMA_MISTAKES,
         cases,
         "Much of the old average, a little of the new weights.",
     )
+
+
+def _ema_update(average: Tensor, weights: Tensor, decay: float) -> Tensor:
+    return decay * average + (1 - decay) * weights
 
 
 EMA_MISTAKES = (
@@ -187,23 +180,20 @@ def ema_decay(function: Function) -> None:
         CheckFailed: if it is wrong, with what is wrong.
     """
     points = ((0, 0.75, 0.9999), (1, 0.75, 0.9999), (99, 0.75, 0.9999), (1000, 0.75, 0.9), (10, 0.5, 0.99))
-    cases = [
-        {
-            "updates": torch.tensor(n),
-            "power": torch.tensor(power, dtype=torch.float64),
-            "max_decay": torch.tensor(ceiling, dtype=torch.float64),
-        }
-        for n, power, ceiling in points
-    ]
+    cases = [{"updates": n, "power": power, "max_decay": ceiling} for n, power, ceiling in points]
     check_function(
         "ema_decay",
-        _of_numbers(function),
-        _of_numbers(lambda n, power, ceiling: min(ceiling, 1 - (1 + n) ** -power)),
-        _mistakes_of_numbers(DECAY_MISTAKES),
+        function,
+        _ema_decay,
+        DECAY_MISTAKES,
         cases,
         "A short memory at first, a long one later.",
         tolerance=1e-6,
     )
+
+
+def _ema_decay(updates: int, power: float, max_decay: float) -> float:
+    return min(max_decay, 1 - (1 + updates) ** -power)
 
 
 DECAY_MISTAKES = (

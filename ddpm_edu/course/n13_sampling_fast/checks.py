@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import ceil, floor
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -27,21 +26,20 @@ def ddim_step(function: Function) -> None:
     """
     generator = torch.Generator().manual_seed(13)
     cases = []
-    for k, previous in ((4, 2), (5, 0), (1, -1), (3, 2)):
+    for k, previous, K in ((4, 2, 6), (5, 0, 6), (1, -1, 5), (3, 2, 4)):
         epsilon, noisy = torch.randn(2, 2, 4, 3, generator=generator)
-        steps = {"timestep": torch.tensor(k), "previous": torch.tensor(previous)}
-        cases.append({"epsilon": epsilon, "noisy": noisy, **steps, "betas": BETAS})
+        steps = {"timestep": k, "previous": previous}
+        cases.append({"epsilon": epsilon, "noisy": noisy, **steps, "betas": BETAS[:K]})
     passed = "The same noise, scaled down to the level of the next visited step."
-    check_function("ddim_step", _with_whole_steps(function), DDIMStep(), DDIM_STEP_MISTAKES, cases, passed)
+    check_function("ddim_step", function, _ddim_step, DDIM_STEP_MISTAKES, cases, passed)
 
 
-def _with_whole_steps(function: Function) -> Function:
-    """Hands k and the step it leads to to the student as numbers."""
-
-    def call(epsilon: Tensor, noisy: Tensor, timestep: Tensor, previous: Tensor, betas: Tensor) -> Tensor:
-        return function(epsilon, noisy, int(timestep), int(previous), betas)
-
-    return call
+def _ddim_step(epsilon: Tensor, noisy: Tensor, timestep: int, previous: int, betas: Tensor) -> Tensor:
+    alpha_bar = torch.cumprod(1 - betas, dim=0)  # (K,)
+    left = alpha_bar[timestep]
+    left_next = alpha_bar[previous] if previous >= 0 else torch.tensor(1.0)
+    clean = ((noisy - (1 - left).sqrt() * epsilon) / left.sqrt()).clamp(-1, 1)  # (B, T, Da)
+    return left_next.sqrt() * clean + (1 - left_next).sqrt() * epsilon  # (B, T, Da)
 
 
 def _left_at(alpha_bar: Tensor, k: int, previous: int) -> Tensor:
@@ -158,28 +156,20 @@ def trailing_timesteps(function: Function) -> None:
         CheckFailed: if it is wrong, with what is wrong.
     """
     cases = [
-        {"K": torch.tensor(K), "n": torch.tensor(n)}
-        for K, n in ((100, 10), (100, 16), (50, 7), (100, 60), (1000, 3), (10, 10), (100, 1))
+        {"K": K, "n": n} for K, n in ((100, 10), (100, 16), (50, 7), (100, 60), (1000, 3), (10, 10), (100, 1))
     ]
     check_function(
         "trailing_timesteps",
-        _with_numbers(function),
-        _with_numbers(lambda K, n: [K * (n - i) // n - 1 for i in range(n)]),
-        [Mistake(name, _with_numbers(wrong), hint) for name, wrong, hint in TIMESTEPS],
+        function,
+        _trailing_timesteps,
+        [Mistake(name, wrong, hint) for name, wrong, hint in TIMESTEPS],
         cases,
         "It starts at K - 1, where training saw pure noise.",
     )
 
 
-def _with_numbers(function: Function) -> Function:
-    """Hands numbers, not tensors, to the student, and takes numbers, lists and ranges for an answer."""
-
-    def call(*arguments: Tensor) -> Any:
-        answer = function(*(value.item() for value in arguments))
-        is_number = isinstance(answer, int | float) and not isinstance(answer, bool)
-        return torch.tensor(answer) if is_number or isinstance(answer, list | tuple | range) else answer
-
-    return call
+def _trailing_timesteps(K: int, n: int) -> Tensor:
+    return torch.tensor([K * (n - i) // n - 1 for i in range(n)])  # (n,)
 
 
 TIMESTEPS = (
@@ -248,15 +238,20 @@ def steps_that_fit(function: Function) -> None:
         (10, 4, 0.05, 0.0437, 100),
         (50, 1, 0.0312, 0.0073, 100),
     )
-    cases = [{name: torch.tensor(value) for name, value in zip(names, row, strict=True)} for row in values]
+    cases = [dict(zip(names, row, strict=True)) for row in values]
     check_function(
         "steps_that_fit",
-        _with_numbers(function),
-        _with_numbers(Budget()),
-        [Mistake(name, _with_numbers(wrong), hint) for name, wrong, hint in BUDGETS],
+        function,
+        _steps_that_fit,
+        [Mistake(name, wrong, hint) for name, wrong, hint in BUDGETS],
         cases,
         "So many steps, and the next actions are there before the last ones are used up.",
     )
+
+
+def _steps_that_fit(rate: float, Ta: int, fixed_seconds: float, step_seconds: float, K: int) -> int:
+    steps = floor((Ta / rate - fixed_seconds) / step_seconds)
+    return max(0, min(steps, K))
 
 
 @dataclass(frozen=True)

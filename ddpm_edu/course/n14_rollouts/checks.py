@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
 
 import torch
 from torch import Tensor
 
-from ddpm_edu.course.diagnosis import Function, Mistake, check_function
+from ddpm_edu.course.diagnosis import Arguments, Fresh, Function, Mistake, check_function
 
 # ------------------------------------------------------------------------------------------------
 # the receding-horizon loop
@@ -29,24 +29,20 @@ def receding_horizon(function: Function) -> None:
     """
     check_function(
         "receding_horizon",
-        _in_a_world(function),
-        _in_a_world(_Loop()),
-        [Mistake(name, _in_a_world(loop), hint) for name, loop, hint in LOOPS],
+        function,
+        _receding_horizon,
+        [Mistake(name, loop, hint) for name, loop, hint in LOOPS],
         [_world(2, 3, 20, 99), _world(2, 3, 20, 7), _world(3, 2, 11, 99), _world(1, 4, 9, 99)],
         "Every chunk starts at now, and every decision saw the last To observations.",
     )
 
 
-def _world(To: int, Ta: int, max_steps: int, done_at: int) -> dict[str, Tensor]:
-    return {"To_Ta_max_done": torch.tensor([To, Ta, max_steps, done_at])}
+def _world(To: int, Ta: int, max_steps: int, done_at: int) -> Arguments:
+    """A small world, made anew for each call: a point that moves as it is told, and drifts."""
+    start = torch.tensor([1.0, -2.0])
 
-
-def _in_a_world(loop: Function) -> Function:
-    """The loop, run in a small world that is made anew: a point that moves as it is told, and drifts."""
-
-    def run(numbers: Tensor) -> Any:
-        To, Ta, max_steps, done_at = numbers.tolist()
-        position, calls = torch.tensor([1.0, -2.0]), 0
+    def make() -> Step:
+        position, calls = start.clone(), 0
 
         def step(action: Tensor) -> Outcome:
             nonlocal position, calls
@@ -56,15 +52,31 @@ def _in_a_world(loop: Function) -> Function:
             position = 0.9 * position + action + torch.tensor([0.1, 0.03 * calls])
             return position.clone(), calls >= done_at
 
-        def predict(history: Tensor) -> Tensor:
-            if tuple(history.shape) != (To, 2):
-                raise ValueError(f"predict got a history of shape {tuple(history.shape)}, not {(To, 2)}")
-            weight = torch.arange(1.0, To + 1)[:, None] / To**2  # every place in the history counts
-            return (weight * history).sum(0) - 0.1 * torch.arange(To + Ta + 3.0)[:, None]  # (T, Da)
+        return step
 
-        return loop(position.clone(), step, predict, To, Ta, max_steps)
+    given = {"observation": start, "step": Fresh(make), "predict": partial(_predict, To, Ta)}
+    return {**given, "To": To, "Ta": Ta, "max_steps": max_steps}
 
-    return run
+
+def _predict(To: int, Ta: int, history: Tensor) -> Tensor:
+    if tuple(history.shape) != (To, 2):
+        raise ValueError(f"predict got a history of shape {tuple(history.shape)}, not {(To, 2)}")
+    weight = torch.arange(1.0, To + 1)[:, None] / To**2  # every place in the history counts
+    return (weight * history).sum(0) - 0.1 * torch.arange(To + Ta + 3.0)[:, None]  # (T, Da)
+
+
+def _receding_horizon(
+    observation: Tensor, step: Step, predict: Predict, To: int, Ta: int, max_steps: int
+) -> Tensor:
+    history, executed = [observation] * To, []
+    while True:
+        trajectory = predict(torch.stack(history[-To:]))  # (T, Da)
+        for action in trajectory[To - 1 : To - 1 + Ta]:
+            observation, done = step(action)
+            history.append(observation)
+            executed.append(action)
+            if done or len(executed) == max_steps:
+                return torch.stack(executed)  # (length, Da)
 
 
 @dataclass(frozen=True)
@@ -166,9 +178,14 @@ def wilson(function: Function) -> None:
     cases = [{**first, "z": torch.tensor(1.96)}, {**second, "z": torch.tensor(2.576)}]
     mistakes = [Mistake(name, _Wilson(**parts), hint) for name, parts, hint in WILSONS]
     mistakes.insert(0, Mistake("gives the textbook interval p ± z·sqrt(p(1-p)/n)", _textbook, _TEXTBOOK))
-    check_function(
-        "wilson", function, _Wilson(), mistakes, cases, "It holds for 10 of 10 and for 0 of 20 too."
-    )
+    check_function("wilson", function, _wilson, mistakes, cases, "It holds for 10 of 10 and for 0 of 20 too.")
+
+
+def _wilson(successes: Tensor, episodes: Tensor, z: Tensor) -> Tensor:
+    rate, shrink = successes / episodes, 1 + z**2 / episodes  # (N,)
+    centre = (rate + z**2 / (2 * episodes)) / shrink  # (N,)
+    half = z * (rate * (1 - rate) / episodes + z**2 / (4 * episodes**2)).sqrt() / shrink  # (N,)
+    return torch.stack([centre - half, centre + half], dim=-1)  # (N, 2)
 
 
 _TEXTBOOK = "It has no width at 10 of 10. Solve |p_hat - p| = z·sqrt(p(1-p)/n) for p: two roots, the ends."
@@ -308,8 +325,10 @@ def _disagreements(first: Tensor, second: Tensor) -> tuple[int, int]:
 
 
 def _paired(first: Tensor, second: Tensor) -> Tensor:
-    a, b = _disagreements(first, second)
-    return torch.tensor(min(1.0, 2 * _tail(min(a, b), a + b)))  # ()
+    only_first, only_second = int((first & ~second).sum()), int((~first & second).sum())
+    n = only_first + only_second
+    tail = sum(math.comb(n, i) for i in range(min(only_first, only_second) + 1)) / 2**n
+    return torch.tensor(min(1.0, 2 * tail))  # ()
 
 
 def _unpaired(first: Tensor, second: Tensor) -> Tensor:

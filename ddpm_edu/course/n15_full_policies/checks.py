@@ -17,8 +17,13 @@ def training_memory(function: Function) -> None:
     cases = [{"parameters": torch.tensor([1.0, 4583303.0])}, {"parameters": torch.tensor([65878279.0])}]
     mistakes = [Mistake(name, lambda p, c=copies: c * p, hint) for name, copies, hint in MEMORY]
     check_function(
-        "training_memory", function, lambda p: 20 * p, mistakes, cases, "Activations come on top of it."
+        "training_memory", function, _training_memory, mistakes, cases, "Activations come on top of it."
     )
+
+
+def _training_memory(parameters: Tensor) -> Tensor:
+    weights, gradients, adam, average = 1, 1, 2, 1
+    return 4 * (weights + gradients + adam + average) * parameters  # (N,)
 
 
 _COPIES = "Count the copies: weights, gradients, AdamW's two averages, and the moving average of the weights."
@@ -58,8 +63,9 @@ def _right(losses: Tensor, rates: Tensor) -> Tensor:
 
 
 def _agreement(losses: Tensor, rates: Tensor) -> Tensor:
+    right = (losses[:, None] < losses) & (rates[:, None] > rates)  # (N, N), each pair once
     n = len(losses)
-    return _right(losses, rates).sum() / (n * (n - 1) / 2)  # ()
+    return right.sum() / (n * (n - 1) / 2)  # ()
 
 
 def _agreeing(losses: Tensor, rates: Tensor) -> Tensor:

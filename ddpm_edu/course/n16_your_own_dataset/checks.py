@@ -29,7 +29,8 @@ def _unit(quaternion: Tensor) -> Tensor:
 
 
 def _xyzw(wxyz: Tensor) -> Tensor:
-    return _unit(wxyz[:, [1, 2, 3, 0]])  # (N, 4)
+    xyzw = wxyz[:, [1, 2, 3, 0]]  # (N, 4)
+    return xyzw / xyzw.norm(dim=-1, keepdim=True)  # (N, 4)
 
 
 QUATERNIONS = (
@@ -85,7 +86,8 @@ def _moves(positions: Tensor) -> Tensor:
 
 
 def _actions(positions: Tensor, largest_step: Tensor) -> Tensor:
-    return (_moves(positions) / largest_step).clamp(-1, 1)  # (N, 3)
+    steps = torch.cat([positions.diff(dim=0), torch.zeros_like(positions[:1])])  # (N, 3)
+    return (steps / largest_step).clamp(-1, 1)  # (N, 3)
 
 
 ACTIONS = (
@@ -142,7 +144,7 @@ def resample(function: Function) -> None:
     values = torch.tensor([[0.0, 1.0], [2.0, -1.0], [1.0, 4.0], [5.0, 0.0], [3.0, 2.0]])  # (M, D)
     cases = [
         {"times": times, "values": values, "wanted": torch.tensor([0.0, 0.05, 0.2, 0.27, 0.5, 0.6])},
-        {"times": times[1:] + 3, "values": values[1:], "wanted": torch.tensor([3.12, 3.28, 3.33])},
+        {"times": times[1:] + 3, "values": values[1:], "wanted": torch.tensor([3.33, 3.12, 3.6, 3.28])},
     ]
     mistakes = [Mistake(name, wrong, hint) for name, wrong, hint in RESAMPLED]
     check_function(
@@ -157,7 +159,8 @@ def _neighbours(times: Tensor, wanted: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _resample(times: Tensor, values: Tensor, wanted: Tensor) -> Tensor:
-    after, share = _neighbours(times, wanted)
+    after = torch.searchsorted(times, wanted).clamp(1, len(times) - 1)  # (N,)
+    share = (wanted - times[after - 1]) / (times[after] - times[after - 1])  # (N,)
     return torch.lerp(values[after - 1], values[after], share[:, None])  # (N, D)
 
 

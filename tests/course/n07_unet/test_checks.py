@@ -121,12 +121,12 @@ def film_in_place(x, cond, weight, bias):
     [
         (checks.film, film_in_place, "changes its argument `x`"),
         (checks.film, lambda x, cond: x, "Keep the stub's arguments"),
-        (checks.residual_block, lambda x, cond, block: block.block_in(x), "off by up to"),
+        (checks.residual_block, lambda x, cond, block: block.block_in(x), "does not use `cond`"),
         # An error inside the student's function is not one of its own arguments.
         (checks.residual_block, lambda x, cond, block: block.film(x), "It raises TypeError: FiLM.forward()"),
-        (checks.fitting_horizon, lambda steps, levels: True, "returns a bool"),
-        (checks.fitting_horizon, lambda steps, levels: steps, "off by up to"),
-        (checks.sinusoidal_embedding, lambda timestep, dim: timestep, "(5, 16) is wanted"),
+        (checks.fitting_horizon, lambda steps, levels: True, "Your answer is 1 everywhere"),
+        (checks.fitting_horizon, lambda steps, levels: steps, "returns `steps` as it is"),
+        (checks.sinusoidal_embedding, lambda timestep, dim: timestep, "does not use `dim`"),
     ],
 )
 def test_other_wrong_answers_are_explained(check, function, part):

@@ -116,9 +116,9 @@ def in_place(query, key, value, mask):
         (checks.attention, lambda q, k, v, mask: (q @ k.mT + mask).softmax(-1) @ v, "off by up to"),
         (checks.attention, lambda q, k, v, mask: q @ k @ v, "It raises RuntimeError"),
         (checks.causal_mask, lambda n: torch.ones(n, n).tril(), "returns numbers of torch.float32"),
-        (checks.causal_mask, lambda n: torch.ones(n).bool(), "shape (4,); (4, 4) is wanted"),
+        (checks.causal_mask, lambda n: torch.ones(n).bool(), "shape (4,); (N, N) = (4, 4) is wanted"),
         (checks.memory_mask, lambda T, To: memory_loop(T, To).int(), "returns numbers of torch.int32"),
-        (checks.memory_mask, lambda T, To: torch.ones(T, T).bool(), "(5, 4) is wanted"),
+        (checks.memory_mask, lambda T, To: torch.ones(T, T).bool(), "does not use `n_obs_tokens`"),
         (checks.memory_mask, lambda T: torch.ones(T, T).bool(), "Keep the stub's arguments"),
     ],
 )

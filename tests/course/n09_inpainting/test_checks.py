@@ -112,9 +112,9 @@ def loop_in_place(denoise_step, timesteps, condition_data, condition_mask, noise
 @pytest.mark.parametrize(
     ("check", "function", "part"),
     [
-        (checks.condition, lambda *a: condition_loop(*a)[::-1], "tensors are exchanged"),
-        (checks.condition, float_mask, "must be bool"),
-        (checks.condition, data_only, "Two tensors are wanted"),
+        (checks.condition, lambda *a: condition_loop(*a)[::-1], "returns the two tensors in the other order"),
+        (checks.condition, float_mask, "where a mask of True and False is wanted"),
+        (checks.condition, data_only, "2 tensors are wanted"),
         (checks.condition, too_short, "(3, 6, 7) is wanted"),
         (checks.condition, lambda features, T, Da: features + T.shape, "AttributeError"),
         (checks.inpaint, loop_in_place, "changes its argument `noise`"),

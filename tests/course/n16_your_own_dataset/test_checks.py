@@ -43,4 +43,4 @@ def test_right_answers_pass_in_any_style(check, solution, capsys):
 
 def test_an_unknown_mistake_is_shown_with_its_numbers():
     with pytest.raises(CheckFailed, match=r"positions \(\d+, 3\), largest_step 0\.\d+\."):
-        checks.actions_from_positions(lambda positions, largest_step: 0.1 * positions)
+        checks.actions_from_positions(lambda positions, largest_step: 0.1 * positions.sin() / largest_step)

@@ -1,0 +1,414 @@
+"""The changes that `slips` makes in a right function: what people get wrong in one place of it."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Iterator
+from copy import deepcopy
+from typing import Any
+
+Change = tuple[str, Callable[[ast.AST], ast.AST | None]]
+
+
+def changes(tree: ast.FunctionDef) -> Iterator[tuple[str, ast.FunctionDef]]:
+    names = sorted(
+        {node.arg for node in ast.walk(tree) if isinstance(node, ast.arg)}
+        | {
+            node.id
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
+        }
+    )
+    nodes = list(ast.walk(tree))
+    parents = {id(child): node for node in nodes for child in ast.iter_child_nodes(node)}
+    for index, node in enumerate(nodes):
+        for what, change in _changes_of(node, names, parents.get(id(node))):
+            copy = deepcopy(tree)
+            again = list(ast.walk(copy))
+            above = {id(child): one for one in again for child in ast.iter_child_nodes(one)}
+            target = again[index]
+            new = change(target)
+            if new is None:
+                continue
+            if new is not target and not _put(above[id(target)], target, new):
+                continue
+            yield f"{what}{_near(new, copy)}", copy
+
+
+def _put(parent: ast.AST, old: ast.AST, new: ast.AST) -> bool:
+    for field, value in ast.iter_fields(parent):
+        if value is old:
+            setattr(parent, field, new)
+            return True
+        if isinstance(value, list) and any(one is old for one in value):
+            value[[one is old for one in value].index(True)] = new
+            return True
+    return False
+
+
+def _near(node: ast.AST, tree: ast.FunctionDef) -> str:
+    """The changed place, in the line where it stands."""
+    for statement in ast.walk(tree):
+        if isinstance(statement, ast.Assign | ast.AugAssign | ast.Return | ast.Expr) and any(
+            one is node for one in ast.walk(statement)
+        ):
+            text = ast.unparse(statement).splitlines()[0]
+            short = ast.unparse(node).splitlines()[0]
+            return f" (`{text if len(text) <= 70 else short}`)"
+    return ""
+
+
+def _changes_of(node: ast.AST, names: list[str], parent: ast.AST | None) -> Iterator[Change]:
+    if isinstance(node, ast.BinOp):
+        yield from _of_operation(node)
+    elif isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub | ast.Invert):
+        yield (
+            ("a minus is left out" if isinstance(node.op, ast.USub) else "`~` is left out"),
+            lambda n: n.operand,
+        )
+    elif isinstance(node, ast.Compare):
+        yield from _of_comparison(node)
+    elif isinstance(node, ast.BoolOp):
+        yield (
+            "`and` and `or` are exchanged",
+            _with(op=ast.Or() if isinstance(node.op, ast.And) else ast.And()),
+        )
+    elif isinstance(node, ast.IfExp):
+        yield "only one of two cases is looked at", lambda n: n.body
+        yield "only one of two cases is looked at", lambda n: n.orelse
+    elif isinstance(node, ast.Call):
+        yield from _of_call(node)
+    elif (
+        isinstance(node, ast.Constant)
+        and isinstance(node.value, int | float)
+        and not isinstance(node.value, bool)
+    ):
+        yield from _of_number(node)
+    elif isinstance(node, ast.Constant) and isinstance(node.value, bool):
+        yield "True and False are exchanged", _with(value=not node.value)
+    elif isinstance(node, ast.Attribute) and node.attr in ("T", "mT"):
+        yield "axes are not turned", lambda n: n.value
+    elif isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Load):
+        yield from _of_index(node)
+    elif isinstance(node, ast.Slice):
+        yield from _of_slice(node)
+    elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
+        for name in names:
+            if name != node.id:
+                yield f"`{name}` stands where `{node.id}` belongs", _with(id=name)
+    if isinstance(node, ast.FunctionDef | ast.For | ast.If | ast.While):
+        yield from _of_block(node)
+
+
+def _with(**values: Any) -> Callable[[ast.AST], ast.AST]:
+    def change(node: ast.AST) -> ast.AST:
+        for name, value in values.items():
+            setattr(node, name, value)
+        return node
+
+    return change
+
+
+_OPERATORS: dict[type[ast.operator], tuple[tuple[type[ast.operator], str], ...]] = {
+    ast.Add: ((ast.Sub, "it subtracts where it should add"), (ast.Mult, "it multiplies where it should add")),
+    ast.Sub: ((ast.Add, "it adds where it should subtract"),),
+    ast.Mult: (
+        (ast.Div, "it divides where it should multiply"),
+        (ast.Add, "it adds where it should multiply"),
+        (ast.Pow, "it takes a power where it should multiply"),
+    ),
+    ast.Div: (
+        (ast.Mult, "it multiplies where it should divide"),
+        (ast.FloorDiv, "it divides without rest"),
+        (ast.Sub, "it subtracts where it should divide"),
+    ),
+    ast.FloorDiv: (
+        (ast.Div, "it divides without rounding"),
+        (ast.Mult, "it multiplies where it should divide"),
+        (ast.Mod, "it takes the rest of the division"),
+    ),
+    ast.Pow: ((ast.Mult, "it multiplies where it should take a power"),),
+    ast.Mod: ((ast.FloorDiv, "it divides where it should take the rest"),),
+    ast.BitAnd: ((ast.BitOr, "`&` and `|` are exchanged"),),
+    ast.BitOr: ((ast.BitAnd, "`&` and `|` are exchanged"),),
+    ast.MatMult: ((ast.Mult, "it multiplies entry by entry"),),
+}
+_NOT_ALIKE = ast.Sub | ast.Div | ast.FloorDiv | ast.Pow | ast.MatMult | ast.Mod
+
+
+def _of_operation(node: ast.BinOp) -> Iterator[Change]:
+    for other, what in _OPERATORS.get(type(node.op), ()):
+        yield what, _with(op=other())
+    if isinstance(node.op, _NOT_ALIKE):
+        yield "two operands are exchanged", lambda n: ast.BinOp(n.right, n.op, n.left)
+    left, right = ast.unparse(node.left), ast.unparse(node.right)
+    yield f"`{left}` is left out", lambda n: n.right
+    yield f"`{right}` is left out", lambda n: n.left
+    for side in ("left", "right"):
+        if isinstance(getattr(node, side), ast.Constant):
+            continue
+        for power, what in ((0.5, "there is a root too many"), (2, "there is a square too many")):
+            yield (
+                what,
+                lambda n, side=side, power=power: (
+                    setattr(n, side, ast.BinOp(getattr(n, side), ast.Pow(), ast.Constant(power))),
+                    n,
+                )[1],
+            )
+    if isinstance(node.op, ast.Sub):
+        yield "a sign is wrong", lambda n: ast.UnaryOp(ast.USub(), n)
+    if isinstance(node.op, ast.Mult | ast.Add | ast.Sub) and isinstance(node.right, ast.BinOp):
+        # a * (b + c) read as a * b + c
+        yield (
+            "a bracket is missing",
+            lambda n: ast.BinOp(ast.BinOp(n.left, n.op, n.right.left), n.right.op, n.right.right),
+        )
+    if isinstance(node.op, ast.Div | ast.Mult | ast.FloorDiv) and isinstance(node.left, ast.BinOp):
+        # (a - b) / c read as a - b / c
+        yield (
+            "a bracket is missing",
+            lambda n: ast.BinOp(n.left.left, n.left.op, ast.BinOp(n.left.right, n.op, n.right)),
+        )
+
+
+_COMPARISONS: dict[type[ast.cmpop], tuple[type[ast.cmpop], ...]] = {
+    ast.Lt: (ast.LtE, ast.Gt, ast.GtE),
+    ast.LtE: (ast.Lt, ast.Gt, ast.GtE),
+    ast.Gt: (ast.GtE, ast.Lt, ast.LtE),
+    ast.GtE: (ast.Gt, ast.Lt, ast.LtE),
+    ast.Eq: (ast.NotEq, ast.GtE),
+    ast.NotEq: (ast.Eq,),
+}
+
+
+def _of_comparison(node: ast.Compare) -> Iterator[Change]:
+    for other in _COMPARISONS.get(type(node.ops[0]), ()):
+        yield "a comparison is another one", _with(ops=[other(), *node.ops[1:]])
+
+
+_LEFT_OUT = {
+    "sqrt": "a square root is left out",
+    "square": "a square is left out",
+    "abs": "the absolute value is left out",
+    "clamp": "nothing is limited (clamp)",
+    "float": "`.float()` is left out",
+    "round": "nothing is rounded",
+    "ceil": "nothing is rounded up",
+    "floor": "nothing is rounded down",
+    "softmax": "the softmax is left out",
+    "mish": "the Mish is left out",
+    "normalize": "nothing is scaled to length 1",
+    "permute": "axes are not turned",
+    "transpose": "axes are not turned",
+    "flip": "nothing is turned round",
+    "reversed": "the order is not turned round",
+    "exp": "the exponential is left out",
+    "diff": "no differences are taken",
+    "cumsum": "nothing is summed up",
+    "cumprod": "nothing is multiplied up",
+    "mean": "the mean is left out",
+    "sum": "the sum is left out",
+    "tril": "nothing is cut off (tril)",
+    "masked_fill": "the mask is left out",
+    "flatten": "the axes are not joined",
+    "min": "the upper limit is left out",
+    "max": "the lower limit is left out",
+    "len": "a length is not taken",
+    "sin": "the sine is left out",
+    "cos": "the cosine is left out",
+    "lerp": "nothing is mixed",
+    "any": "`any` is left out",
+    "norm": "the length is not taken",
+    "reshape": "the axes are not given",
+    "expand_as": "nothing is stretched",
+    "clone": "no copy is made",
+}
+_INSTEAD: dict[str, tuple[str, ...]] = {
+    "sqrt": ("square", "abs"),
+    "square": ("abs", "sqrt"),
+    "cumprod": ("cumsum",),
+    "cumsum": ("cumprod", "sum"),
+    "mean": ("sum", "median", "amax", "prod", "std", "var"),
+    "sum": ("mean", "prod"),
+    "amin": ("amax", "mean"),
+    "amax": ("amin", "mean"),
+    "min": ("max",),
+    "max": ("min",),
+    "ceil": ("floor", "round"),
+    "floor": ("ceil", "round"),
+    "tril": ("triu",),
+    "sin": ("cos",),
+    "cos": ("sin",),
+    "argmin": ("argmax",),
+    "argmax": ("argmin",),
+    "softmax": ("sigmoid", "log_softmax"),
+    "all": ("any",),
+    "any": ("all",),
+    "ones": ("zeros",),
+    "zeros": ("ones",),
+    "new_zeros": ("new_ones",),
+    "zeros_like": ("ones_like", "randn_like"),
+    "mish": ("relu", "silu", "tanh", "gelu", "sigmoid"),
+    "exp": ("log", "exp2"),
+    "norm": ("sum", "amax"),
+    "abs": ("square",),
+    "stack": ("cat",),
+    "cat": ("stack",),
+    "flip": ("clone",),
+    "log": ("log2", "log10"),
+}
+
+
+def _of_call(node: ast.Call) -> Iterator[Change]:
+    method = isinstance(node.func, ast.Attribute) and not (
+        isinstance(node.func.value, ast.Name) and node.func.value.id in ("torch", "math", "F", "np")
+    )
+    name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+    if name in _LEFT_OUT and (method or node.args):
+        yield _LEFT_OUT[name], lambda n: n.func.value if method else n.args[0]
+    if name in ("min", "max") and not method and len(node.args) == 2:
+        yield _LEFT_OUT[name], lambda n: n.args[1]
+    for other in _INSTEAD.get(name, ()):
+        field = "attr" if isinstance(node.func, ast.Attribute) else "id"
+        yield (
+            f"`{other}` stands where `{name}` belongs",
+            lambda n, f=field, o=other: (setattr(n.func, f, o), n)[1],
+        )
+    for i in range(len(node.args)):
+        for j in range(i + 1, len(node.args)):
+            yield f"two arguments of `{name}` are exchanged", lambda n, i=i, j=j: _exchanged(n, i, j)
+    for i, keyword in enumerate(node.keywords):
+        yield f"`{keyword.arg}` of `{name}` is left out", lambda n, i=i: (n.keywords.pop(i), n)[1]
+    if name == "range" and len(node.args) == 1:
+        yield "the loop leaves out the first", lambda n: (n.args.insert(0, ast.Constant(1)), n)[1]
+        yield (
+            "the loop leaves out the last",
+            lambda n: (n.args.__setitem__(0, ast.BinOp(n.args[0], ast.Sub(), ast.Constant(1))), n)[1],
+        )
+        yield (
+            "the loop goes one too far",
+            lambda n: (n.args.__setitem__(0, ast.BinOp(n.args[0], ast.Add(), ast.Constant(1))), n)[1],
+        )
+    if name in ("where", "clamp") and len(node.args) > 1:
+        yield f"an argument of `{name}` is left out", lambda n: (n.args.pop(), n)[1]
+
+
+def _exchanged(node: ast.Call, i: int, j: int) -> ast.Call:
+    node.args[i], node.args[j] = node.args[j], node.args[i]
+    return node
+
+
+def _of_number(node: ast.Constant) -> Iterator[Change]:
+    value = node.value
+    others = [
+        value + 1,
+        value - 1,
+        -value,
+        2 * value,
+        value / 2,
+        10 * value,
+        value / 10,
+        100 * value,
+        value * value,
+    ]
+    if isinstance(value, int):
+        others = [
+            *others[:4],
+            *([value // 2] if value % 2 == 0 else []),
+            10 * value,
+            100 * value,
+            -1,
+            0,
+            1,
+            2,
+        ]
+    for other in dict.fromkeys(others):
+        if other != value:
+            yield f"{other:g} stands where another number belongs", _with(value=other)
+
+
+def _of_index(node: ast.Subscript) -> Iterator[Change]:
+    index = node.slice
+    yield f"nothing is picked from `{ast.unparse(node.value)}`", lambda n: n.value
+    if isinstance(index, ast.Tuple):
+        for i in range(len(index.elts)):
+            for j in range(i + 1, len(index.elts)):
+                yield (
+                    "an index is on the wrong axis",
+                    lambda n, i=i, j=j: (_exchange(n.slice.elts, i, j), n)[1],
+                )
+    elif isinstance(index, ast.Slice):
+        colon = ast.Slice()
+        yield (
+            "the slice is on the wrong axis",
+            lambda n: (setattr(n, "slice", ast.Tuple([colon, n.slice], ast.Load())), n)[1],
+        )
+    elif isinstance(index, ast.Name | ast.BinOp | ast.Attribute):
+        for sign, what in ((ast.Add(), "an index is one too high"), (ast.Sub(), "an index is one too low")):
+            yield (
+                what,
+                lambda n, sign=sign: (setattr(n, "slice", ast.BinOp(n.slice, sign, ast.Constant(1))), n)[1],
+            )
+    elif isinstance(index, ast.List):
+        yield "the entries are picked the other way round", lambda n: (n.slice.elts.reverse(), n)[1]
+        yield (
+            "the entries are picked in another order",
+            lambda n: (n.slice.elts.append(n.slice.elts.pop(0)), n)[1],
+        )
+        yield (
+            "the entries are picked in another order",
+            lambda n: (n.slice.elts.insert(0, n.slice.elts.pop()), n)[1],
+        )
+
+
+def _exchange(values: list[ast.expr], i: int, j: int) -> None:
+    values[i], values[j] = values[j], values[i]
+
+
+def _of_slice(node: ast.Slice) -> Iterator[Change]:
+    if node.lower is not None:
+        yield "a slice begins at the first", _with(lower=None)
+    if node.upper is not None:
+        yield "a slice goes to the end", _with(upper=None)
+    for field, where in (("lower", "begins"), ("upper", "ends")):
+        if getattr(node, field) is None:
+            continue
+        for sign, side in ((ast.Add, "late"), (ast.Sub, "early")):
+            yield (
+                f"a slice {where} one too {side}",
+                lambda n, field=field, sign=sign: (
+                    setattr(n, field, ast.BinOp(getattr(n, field), sign(), ast.Constant(1))),
+                    n,
+                )[1],
+            )
+    if node.lower is None and node.upper is not None:
+        # the last so many in place of the first
+        yield (
+            "a slice takes the last, not the first",
+            lambda n: (setattr(n, "lower", ast.UnaryOp(ast.USub(), n.upper)), setattr(n, "upper", None), n)[
+                2
+            ],
+        )
+        yield (
+            "a slice leaves out what it should take",
+            lambda n: (setattr(n, "lower", n.upper), setattr(n, "upper", None), n)[2],
+        )
+
+
+def _of_block(node: ast.FunctionDef | ast.For | ast.If | ast.While) -> Iterator[Change]:
+    if isinstance(node, ast.If):
+        yield "only one of two cases is looked at", _with(test=ast.Constant(True))
+        yield "only one of two cases is looked at", _with(test=ast.Constant(False))
+    for index, statement in enumerate(node.body):
+        if isinstance(statement, ast.Return | ast.For | ast.While | ast.If):
+            continue
+        text = ast.unparse(statement).splitlines()[0]
+        yield f"the line `{text}` is left out", lambda n, i=index: (n.body.__setitem__(i, ast.Pass()), n)[1]
+    for index, (first, then) in enumerate(zip(node.body, node.body[1:], strict=False)):
+        if isinstance(first, ast.For) and isinstance(then, ast.Return):
+            yield (
+                "`return` stands inside the loop",
+                lambda n, i=index: (n.body[i].body.append(n.body.pop(i + 1)), n)[1],
+            )
+        if not isinstance(then, ast.Return) and not isinstance(node, ast.FunctionDef):
+            yield "two lines are exchanged", lambda n, i=index: (_exchange(n.body, i, i + 1), n)[1]

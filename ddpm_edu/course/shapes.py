@@ -1,0 +1,123 @@
+"""What an answer of a wrong shape has to do with the right one."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+
+from torch import Tensor
+
+from ddpm_edu.course.suspicions import FENCE, Pairs, Suspicion, close
+
+
+def by_shape(pairs: Pairs, letters: Sequence[str] | None, tolerance: float) -> Iterator[Suspicion]:
+    """For answers whose shape is another than the right one's, in at least one case."""
+    answer, right = next(pair for pair in pairs if pair[0].shape != pair[1].shape)
+    wanted = _shape(right, letters)
+    tail = f"It returns the shape {tuple(answer.shape)}; {wanted} is wanted."
+
+    def holds(rule: Callable[[Tensor, Tensor], bool]) -> bool:
+        try:
+            return all(rule(a, r) for a, r in pairs)
+        except (RuntimeError, IndexError, ValueError):
+            return False
+
+    if holds(lambda a, r: close(a.squeeze(), r.squeeze(), tolerance)):
+        many = "many" if answer.ndim > right.ndim else "few"
+        yield Suspicion(
+            f"The numbers are right, but there is an axis of length 1 too {many}. {tail}",
+            "`keepdim` and `[:, None]` make such axes; `squeeze`, indexing and `mean(dim)` remove them.",
+        )
+    for order in itertools.permutations(range(answer.ndim)) if 2 <= answer.ndim <= 4 else ():
+        if holds(lambda a, r, order=order: close(a.permute(order), r, tolerance)):
+            yield Suspicion(
+                f"The numbers are right, but the axes stand in another order. {tail}",
+                "`.transpose`, `.permute` or `.mT` turns axes; `reshape` does not.",
+            )
+    if holds(lambda a, r: a.numel() == r.numel() and close(a.flatten(), r.flatten(), tolerance)):
+        yield Suspicion(
+            f"The numbers are right, and in the right order, but in another shape. {tail}",
+            "`reshape`, `flatten` or `view` gives them the wanted shape.",
+        )
+    for name, reduce in _REDUCTIONS.items():
+        for axes in _some_axes(right.ndim):
+            if holds(
+                lambda a, r, axes=axes, reduce=reduce: close(
+                    a.squeeze(), reduce(r.double(), axes).squeeze(), tolerance
+                )
+            ):
+                over = " and ".join(_axis(right, letters, axis) for axis in axes)
+                yield Suspicion(f"It takes the {name} over {over} too. {tail}", "That axis is to stay.")
+        for axes in _some_axes(answer.ndim):
+            if holds(
+                lambda a, r, axes=axes, reduce=reduce: close(
+                    reduce(a.double(), axes).squeeze(), r.squeeze(), tolerance
+                )
+            ):
+                over = " and ".join(_axis(answer, None, axis) for axis in axes)
+                yield Suspicion(
+                    f"The {name} over {over} is still to be taken: then the numbers are right. {tail}"
+                )
+    for axis in range(right.ndim):
+        place = _axis(right, letters, axis)
+        for name, cut in _CUTS.items():
+            if holds(lambda a, r, axis=axis, cut=cut: close(a.squeeze(), cut(r, axis).squeeze(), tolerance)):
+                yield Suspicion(f"Along {place}, {name}; the rest is right. {tail}", FENCE)
+            if answer.ndim == right.ndim and holds(
+                lambda a, r, axis=axis, cut=cut: close(cut(a, axis), r, tolerance)
+            ):
+                yield Suspicion(
+                    f"Along {place} there is too much: without it ({name.replace('is missing', 'left out')}) "
+                    f"the numbers are right. {tail}",
+                    FENCE,
+                )
+        if answer.ndim == right.ndim and holds(
+            lambda a, r, axis=axis: (
+                a.shape[axis] > r.shape[axis] and close(a.narrow(axis, 0, r.shape[axis]), r, tolerance)
+            )
+        ):
+            yield Suspicion(f"The numbers are right, but along {place} more follow. {tail}", FENCE)
+        if answer.ndim == right.ndim and holds(
+            lambda a, r, axis=axis: (
+                a.shape[axis] > r.shape[axis]
+                and close(a.narrow(axis, a.shape[axis] - r.shape[axis], r.shape[axis]), r, tolerance)
+            )
+        ):
+            yield Suspicion(
+                f"The numbers are right, but along {place} others stand before them. {tail}", FENCE
+            )
+        if answer.ndim == right.ndim and holds(
+            lambda a, r, axis=axis: (
+                0 < a.shape[axis] < r.shape[axis] and close(a, r.narrow(axis, 0, a.shape[axis]), tolerance)
+            )
+        ):
+            yield Suspicion(f"What is there is right, but along {place} it ends too early. {tail}", FENCE)
+
+
+_REDUCTIONS: dict[str, Callable[[Tensor, Sequence[int]], Tensor]] = {
+    "mean": lambda x, axes: x.mean(dim=tuple(axes)),
+    "sum": lambda x, axes: x.sum(dim=tuple(axes)),
+}
+_CUTS: dict[str, Callable[[Tensor, int], Tensor]] = {
+    "the first entry is missing": lambda x, axis: x.narrow(axis, 1, x.shape[axis] - 1),
+    "the last entry is missing": lambda x, axis: x.narrow(axis, 0, x.shape[axis] - 1),
+    "all but the first entry is missing": lambda x, axis: x.select(axis, 0),
+    "all but the last entry is missing": lambda x, axis: x.select(axis, -1),
+}
+
+
+def _some_axes(count: int) -> Iterator[tuple[int, ...]]:
+    for length in range(1, count + 1):
+        yield from itertools.combinations(range(count), length)
+
+
+def _shape(right: Tensor, letters: Sequence[str] | None) -> str:
+    if letters and len(letters) == right.ndim:
+        return f"({', '.join(letters)}{',' if right.ndim == 1 else ''}) = {tuple(right.shape)}"
+    return f"{tuple(right.shape)}"
+
+
+def _axis(value: Tensor, letters: Sequence[str] | None, axis: int) -> str:
+    if letters and len(letters) == value.ndim:
+        return f"{letters[axis]} (axis {axis})"
+    return f"axis {axis}"
