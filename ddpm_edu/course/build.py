@@ -94,9 +94,11 @@ def student_notebook(source: Source, with_solutions: bool = True) -> NotebookNod
         stub = stub_source(cell.source, f"{source.path}, cell {cell.get('id')}")
         cell.source = _with_notes(stub, _take_stub(notebook.cells[: exercise.solution_at], exercise.function))
         _unfold(cell)
-        # Jupyter's "run all" goes on after a cell with this tag, and so past a check that does not pass yet.
-        check = notebook.cells[exercise.check_at]
-        check.metadata["tags"] = [*check.metadata.get("tags", []), "raises-exception"]
+        # Jupyter's "run all" goes on after a cell with this tag, and so past a check that does not pass yet,
+        # and past a student's cell that cannot even be read.
+        for at in (exercise.solution_at, exercise.check_at):
+            cell = notebook.cells[at]
+            cell.metadata["tags"] = [*cell.metadata.get("tags", []), "raises-exception"]
     cells = []
     for index, cell in enumerate(notebook.cells):
         cells.append(cell)

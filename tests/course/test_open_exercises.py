@@ -123,5 +123,6 @@ def test_a_wrong_attempt_does_not_stop_the_cells_that_follow(
     with checks.once_solved():
         wrong()
     out = capsys.readouterr().out
-    assert out.startswith("not equal yet (") and said in out
+    assert out.startswith("not equal yet (")
+    assert said in out
     assert out.count("\n") == 1

@@ -1,0 +1,119 @@
+"""The changes that `slips` makes in a call: left out, another in its place, other arguments."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Iterator
+
+Change = tuple[str, Callable[[ast.AST], ast.AST | None]]
+
+_LEFT_OUT = {
+    "sqrt": "a square root is left out",
+    "square": "a square is left out",
+    "abs": "the absolute value is left out",
+    "clamp": "nothing is limited (clamp)",
+    "float": "`.float()` is left out",
+    "round": "nothing is rounded",
+    "ceil": "nothing is rounded up",
+    "floor": "nothing is rounded down",
+    "softmax": "the softmax is left out",
+    "mish": "the Mish is left out",
+    "normalize": "nothing is scaled to length 1",
+    "permute": "axes are not turned",
+    "transpose": "axes are not turned",
+    "flip": "nothing is turned round",
+    "reversed": "the order is not turned round",
+    "exp": "the exponential is left out",
+    "diff": "no differences are taken",
+    "cumsum": "nothing is summed up",
+    "cumprod": "nothing is multiplied up",
+    "mean": "the mean is left out",
+    "sum": "the sum is left out",
+    "tril": "nothing is cut off (tril)",
+    "masked_fill": "the mask is left out",
+    "flatten": "the axes are not joined",
+    "min": "the upper limit is left out",
+    "max": "the lower limit is left out",
+    "len": "a length is not taken",
+    "sin": "the sine is left out",
+    "cos": "the cosine is left out",
+    "lerp": "nothing is mixed",
+    "any": "`any` is left out",
+    "norm": "the length is not taken",
+    "reshape": "the axes are not given",
+    "expand_as": "nothing is stretched",
+    "clone": "no copy is made",
+}
+_INSTEAD: dict[str, tuple[str, ...]] = {
+    "sqrt": ("square", "abs"),
+    "square": ("abs", "sqrt"),
+    "cumprod": ("cumsum",),
+    "cumsum": ("cumprod", "sum"),
+    "mean": ("sum", "median", "amax", "prod", "std", "var"),
+    "sum": ("mean", "prod"),
+    "amin": ("amax", "mean"),
+    "amax": ("amin", "mean"),
+    "min": ("max",),
+    "max": ("min",),
+    "ceil": ("floor", "round"),
+    "floor": ("ceil", "round"),
+    "tril": ("triu",),
+    "sin": ("cos",),
+    "cos": ("sin",),
+    "argmin": ("argmax",),
+    "argmax": ("argmin",),
+    "softmax": ("sigmoid", "log_softmax"),
+    "all": ("any",),
+    "any": ("all",),
+    "ones": ("zeros",),
+    "zeros": ("ones",),
+    "new_zeros": ("new_ones",),
+    "zeros_like": ("ones_like", "randn_like"),
+    "mish": ("relu", "silu", "tanh", "gelu", "sigmoid"),
+    "exp": ("log", "exp2"),
+    "norm": ("sum", "amax"),
+    "abs": ("square",),
+    "stack": ("cat",),
+    "cat": ("stack",),
+    "flip": ("clone",),
+    "log": ("log2", "log10"),
+}
+
+
+def of_call(node: ast.Call) -> Iterator[Change]:
+    method = isinstance(node.func, ast.Attribute) and not (
+        isinstance(node.func.value, ast.Name) and node.func.value.id in ("torch", "math", "F", "np")
+    )
+    name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+    if name in _LEFT_OUT and (method or node.args):
+        yield _LEFT_OUT[name], lambda n: n.func.value if method else n.args[0]
+    if name in ("min", "max") and not method and len(node.args) == 2:
+        yield _LEFT_OUT[name], lambda n: n.args[1]
+    for other in _INSTEAD.get(name, ()):
+        field = "attr" if isinstance(node.func, ast.Attribute) else "id"
+        yield (
+            f"`{other}` stands where `{name}` belongs",
+            lambda n, f=field, o=other: (setattr(n.func, f, o), n)[1],
+        )
+    for i in range(len(node.args)):
+        for j in range(i + 1, len(node.args)):
+            yield f"two arguments of `{name}` are exchanged", lambda n, i=i, j=j: _exchanged(n, i, j)
+    for i, keyword in enumerate(node.keywords):
+        yield f"`{keyword.arg}` of `{name}` is left out", lambda n, i=i: (n.keywords.pop(i), n)[1]
+    if name == "range" and len(node.args) == 1:
+        yield "the loop leaves out the first", lambda n: (n.args.insert(0, ast.Constant(1)), n)[1]
+        yield (
+            "the loop leaves out the last",
+            lambda n: (n.args.__setitem__(0, ast.BinOp(n.args[0], ast.Sub(), ast.Constant(1))), n)[1],
+        )
+        yield (
+            "the loop goes one too far",
+            lambda n: (n.args.__setitem__(0, ast.BinOp(n.args[0], ast.Add(), ast.Constant(1))), n)[1],
+        )
+    if name in ("where", "clamp") and len(node.args) > 1:
+        yield f"an argument of `{name}` is left out", lambda n: (n.args.pop(), n)[1]
+
+
+def _exchanged(node: ast.Call, i: int, j: int) -> ast.Call:
+    node.args[i], node.args[j] = node.args[j], node.args[i]
+    return node
