@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import math
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -29,7 +30,7 @@ def read(answer: Any) -> Any:
     if isinstance(answer, np.generic) and answer.dtype.kind in "biuf":
         return torch.from_numpy(np.asarray(answer))
     if isinstance(answer, bool | int):
-        return torch.tensor(answer)
+        return torch.tensor(answer if abs(answer) < 2**63 else math.copysign(math.inf, answer))
     if isinstance(answer, float):
         return torch.tensor(answer, dtype=torch.float64)
     if isinstance(answer, list | tuple | range):

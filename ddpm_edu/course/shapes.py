@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from torch import Tensor
 
-from ddpm_edu.course.suspicions import FENCE, Pairs, Suspicion, close
+from ddpm_edu.course.suspicions import FENCE, NOT_DEFINED, Pairs, Suspicion, close
 
 
 def by_shape(pairs: Pairs, letters: Sequence[str] | None, tolerance: float) -> Iterator[Suspicion]:
@@ -19,7 +19,7 @@ def by_shape(pairs: Pairs, letters: Sequence[str] | None, tolerance: float) -> I
     def holds(rule: Callable[[Tensor, Tensor], bool]) -> bool:
         try:
             return all(rule(a, r) for a, r in pairs)
-        except (RuntimeError, IndexError, ValueError):
+        except NOT_DEFINED:
             return False
 
     if holds(lambda a, r: close(a.squeeze(), r.squeeze(), tolerance)):

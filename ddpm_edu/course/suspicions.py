@@ -29,6 +29,8 @@ class Suspicion:
     hint: str = "Open the first hint, or print the parts one by one."
 
 
+NOT_DEFINED = (AttributeError, TypeError, RuntimeError, ValueError, IndexError, ArithmeticError)
+"""What it raises to ask of a value what it does not have: a number's axes, a mask's square."""
 FENCE = "A slice and a range leave their end out: count the entries on paper."
 
 
@@ -52,7 +54,10 @@ def by_value(
     )
 
     def holds(rule: Callable[[Tensor, Tensor], bool]) -> bool:
-        return all(rule(a, r) for a, r in zip(answers, rights, strict=True))
+        try:
+            return all(rule(a, r) for a, r in zip(answers, rights, strict=True))
+        except NOT_DEFINED:
+            return False
 
     for value in (0, 1, -1):
         if holds(lambda a, r, value=value: bool((a == value).all())):

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ddpm_edu.course.answers import as_wanted
 from ddpm_edu.course.calls import Arguments, Fresh, Function, globals_read, outcome
-from ddpm_edu.course.suspicions import Suspicion, close
+from ddpm_edu.course.suspicions import NOT_DEFINED, Suspicion, close
 
 
 def about_arguments(
@@ -29,7 +29,7 @@ def about_arguments(
         for case, answer in zip(cases, answers, strict=True):
             try:
                 other = outcome(correct, change(dict(case)), quiet=True)
-            except (RuntimeError, TypeError, ValueError, IndexError):
+            except NOT_DEFINED:
                 return False
             if not _same(as_wanted(other, answer), answer, tolerance):
                 return False
