@@ -164,20 +164,41 @@ def _run(words: list[str]) -> int:
         if name in COMMANDS:
             return _call(name, words[length:])
     group = [name for name in COMMANDS if name.startswith(f"{words[0]} ")]
-    raise UserError(
-        f"unknown command {words[0]!r}; the commands are {', '.join(group or COMMANDS)}; see {PROGRAM} --help"
-        if not group
-        else f"{words[0]!r} needs one of: {', '.join(group)}"
+    if group and words[1:2] in (["-h"], ["--help"]):
+        print(_overview(group))
+        return 0
+    raise UserError(_no_command(words, group))
+
+
+def _no_command(words: list[str], group: list[str]) -> str:
+    from ddpm_edu.commands.nearest import nearest
+
+    if group and len(words) == 1:
+        return f"{words[0]!r} needs one of: {', '.join(group)}"
+    asked = words[: 2 if group else 1]
+    near = nearest("-".join(asked), [name.replace(" ", "-") for name in group or COMMANDS], 1)
+    meant = f"did you mean {near[0].replace('-', ' ')}? " if near else ""
+    help_of = f"{PROGRAM} {words[0]}" if group else PROGRAM
+    return (
+        f"unknown command {' '.join(asked)!r}; {meant}the commands are {', '.join(group or COMMANDS)}; "
+        f"see {help_of} --help"
     )
 
 
 def _call(name: str, options: list[str]) -> int:
     command = COMMANDS[name]
     function = getattr(importlib.import_module(command.module), command.function)
+    program = f"{PROGRAM} {name}"
     with _refusals_in_one_line():
         if hasattr(function, "with_defaults"):  # the defaults of --help are those of the preset that is named
-            function = function.with_defaults(options)
-        call = _bind(function, f"{PROGRAM} {name}", options)
+            function = function.with_defaults(options, program)
+        try:
+            call = _bind(function, program, options)
+        except SystemExit as stop:
+            if stop.code in (0, None):
+                raise  # --help has been printed
+            _refuse_unknown_options(function, program, options)
+            raise
     code = call()
     return code if isinstance(code, int) else 0
 
@@ -191,6 +212,18 @@ def _bind(function: Callable[..., Any], program: str, options: list[str]) -> Cal
         return functools.partial(function, *arguments, **named)
 
     return tyro.cli(bind, prog=program, args=options)
+
+
+def _refuse_unknown_options(function: Callable[..., Any], program: str, options: list[str]) -> None:
+    """Names each option that the command does not have, and those that may have been meant."""
+    from ddpm_edu.commands.nearest import unknown_options
+
+    help_text = io.StringIO()
+    with contextlib.redirect_stdout(help_text), contextlib.suppress(SystemExit):
+        _bind(function, program, ["--help"])
+    for option, near in unknown_options(options, help_text.getvalue()):
+        meant = f"; did you mean {' or '.join(near)}?" if near else ";"
+        raise UserError(f"{program} has no option {option}{meant} {program} --help lists all")
 
 
 @contextlib.contextmanager
@@ -217,9 +250,9 @@ def _unboxed(text: str) -> str:
     return "; ".join(paragraphs[title:]) or text
 
 
-def _overview() -> str:
-    width = max(map(len, COMMANDS)) + 2
-    lines = [f"  {name:<{width}}{command.summary}" for name, command in COMMANDS.items()]
+def _overview(names: Sequence[str] = tuple(COMMANDS)) -> str:
+    width = max(map(len, names)) + 2
+    lines = [f"  {name:<{width}}{COMMANDS[name].summary}" for name in names]
     return "\n".join(
         [
             f"usage: {PROGRAM} COMMAND [OPTIONS]        {PROGRAM} COMMAND --help lists the options",

@@ -60,7 +60,54 @@ def test_unknown_command_is_one_line() -> None:
     assert answer.returncode == 2
     assert answer.stdout == ""
     assert answer.stderr.count("\n") == 1
-    assert answer.stderr.startswith("error: unknown command 'trian'; the commands are ")
+    assert answer.stderr.startswith("error: unknown command 'trian'; did you mean train? the commands are ")
+
+
+def test_a_group_of_commands_lists_its_own(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["data", "--help"]) == 0
+    said = capsys.readouterr().out
+    assert "  data split " in said
+    assert "  train " not in said
+    assert cli.main(["data", "insp", "x.hdf5"]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("error: unknown command 'data insp'; did you mean data inspect? the commands are ")
+    assert said.endswith("see ddpm-edu data --help\n")
+
+
+@pytest.mark.parametrize("name", cli.COMMANDS)
+def test_every_command_names_the_option_that_it_has_not(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main([*name.split(), "--xyzzy", "3"]) == 2
+    said = capsys.readouterr().err
+    assert said == f"error: ddpm-edu {name} has no option --xyzzy; ddpm-edu {name} --help lists all\n"
+
+
+@pytest.mark.parametrize(
+    ("asked", "meant"),
+    [
+        ("--lr", "--learning-rate?"),
+        ("--lr=1e-3", "--learning-rate?"),
+        ("--learning_rat", "--learning-rate?"),
+        ("--bs", "--batch-size or --beta-schedule?"),
+        ("--dir", "--run-dir?"),
+    ],
+)
+def test_the_nearest_option_is_named(asked: str, meant: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["train", asked, "3"]) == 2
+    option = asked.partition("=")[0]
+    expected = f"error: ddpm-edu train has no option {option}; did you mean {meant} ddpm-edu train --help "
+    assert capsys.readouterr().err == f"{expected}lists all\n"
+
+
+@pytest.mark.parametrize("options", [["--task", "nope"], ["--steps", "many"], ["--denoiser"]])
+def test_the_help_that_is_named_is_the_commands(
+    options: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["train", *options]) == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert "ddpm-edu train --help" in said
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
@@ -68,7 +115,12 @@ def test_unknown_option_is_one_line(encoding: str) -> None:
     answer = ddpm_edu("doctor", "--jsn", env=os.environ | {"PYTHONIOENCODING": encoding})
     assert answer.returncode == 2
     assert answer.stderr.count("\n") == 1
-    assert answer.stderr.startswith("error: Unrecognized options: --jsn; Perhaps you meant: --json")
+    assert answer.stderr == (
+        "error: ddpm-edu doctor has no option --jsn; did you mean --json? ddpm-edu doctor --help lists all\n"
+    )
+    answer = ddpm_edu("doctor", "--json", "again", env=os.environ | {"PYTHONIOENCODING": encoding})
+    assert answer.returncode == 2
+    assert answer.stderr.count("\n") == 1
     assert "--" * 3 not in answer.stderr
 
 

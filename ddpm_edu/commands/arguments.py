@@ -35,8 +35,11 @@ class Settings:
         return Config(self.policy, self.data, self.training)
 
 
-def default_settings(options: Sequence[str], **overrides: Any) -> Settings:
-    """The settings that stand when nothing but the preset and the choices are named in `options`."""
+def default_settings(options: Sequence[str], program: str = "ddpm-edu train", **overrides: Any) -> Settings:
+    """The settings that stand when nothing but the preset and the choices are named in `options`.
+
+    `program` is what refusals name as the command.
+    """
 
     @dataclass(frozen=True)
     class Selection:
@@ -52,7 +55,7 @@ def default_settings(options: Sequence[str], **overrides: Any) -> Settings:
 
     Selection.__annotations__ = get_type_hints(Selection, localns=globals())
     asked = [option for option in options if option not in ("-h", "--help")]
-    chosen, _ = tyro.cli(Selection, args=asked, return_unknown_args=True)
+    chosen, _ = tyro.cli(Selection, prog=program, args=asked, return_unknown_args=True)
     if chosen.process is not None:
         overrides = {"process": chosen.process, **overrides}
     if chosen.steps is not None:  # a preset's warm-up is shorter than the run
@@ -73,9 +76,9 @@ def takes_settings(**overrides: Any) -> Callable[[Callable[..., Any]], Callable[
     def mark(function: Callable[..., Any]) -> Callable[..., Any]:
         signature = inspect.signature(function, eval_str=True)
 
-        def with_defaults(options: Sequence[str]) -> Callable[..., Any]:
+        def with_defaults(options: Sequence[str], program: str) -> Callable[..., Any]:
             """The command, its defaults being those of the preset that the options name."""
-            default = as_options(default_settings(options, **overrides))
+            default = as_options(default_settings(options, program, **overrides))
             # Without prefixes: `--horizon 16`, not `--settings.policy.horizon 16`. The names are unique.
             options_type = Annotated[type(default), tyro.conf.OmitArgPrefixes]
             settings = signature.parameters["settings"].replace(default=default, annotation=options_type)
