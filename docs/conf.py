@@ -24,7 +24,7 @@ nb_ipywidgets_js = {"require.js": {}, "embed-amd.js": {}}
 
 html_theme = "sphinx_book_theme"
 html_static_path = ["_static"]
-html_css_files = ["course.css"]
+html_css_files = ["course.css", "live/web.css"]
 html_js_files = ["widgets.js"]
 html_copy_source = False
 html_show_sourcelink = False

@@ -22,6 +22,7 @@ import nbformat
 from nbformat import NotebookNode
 
 from ddpm_edu.course.build import SOLVED_NOTE, build_course, read_course
+from ddpm_edu.course.live import write_live
 from ddpm_edu.errors import NotebookError
 from ddpm_edu.files import write_atomically
 from ddpm_edu.paths import REPOSITORY
@@ -82,6 +83,7 @@ def build_site(paths: Sequence[Path], out: Path, docs: Path | None = None, cache
         (work / "docs" / "notebooks").mkdir()
         for script in set(fetched) - set(fonts):
             shutil.copy(script, work / "docs" / "_static" / script.name)
+        write_live(work / "docs" / "_static" / "live")
         for source in sources:
             nbformat.write(_page_of(source.notebook), work / "docs" / "notebooks" / source.path.name)
         index = work / "docs" / "index.md"

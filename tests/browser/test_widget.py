@@ -20,7 +20,6 @@ import pytest
 from browser_tools import browser_page, move_slider
 from notebook_cells import needed_cells
 
-from ddpm_edu.errors import NotebookError
 from ddpm_edu.paths import REPOSITORY
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(900)]
@@ -101,20 +100,6 @@ def test_a_slider_moves_its_picture_in_jupyterlab(tmp_path: Path) -> None:
     median = statistics.median(times)
     print(f"key press to picture in JupyterLab: median {median:.0f} ms, slowest {max(times):.0f} ms")
     assert median < MEDIAN_MS
-
-
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    pytest.importorskip("myst_nb", reason="myst-nb is missing; install it with: pip install -e '.[site]'")
-    from ddpm_edu.course.site import build_site, fetch_files
-
-    try:
-        fetch_files()
-    except NotebookError as error:
-        if os.environ.get("CI"):
-            raise
-        pytest.skip(str(error))  # someone who has no network, or no npm
-    return build_site([NOTEBOOK], tmp_path_factory.mktemp("course") / "site")
 
 
 @pytest.mark.parametrize("width", [1400, 400])
