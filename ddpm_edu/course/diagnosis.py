@@ -213,6 +213,7 @@ def _of_pairs(
 def _slip(
     correct: Function,
     answers: Sequence[Any],
+    expected: Sequence[Any],
     cases: Sequence[Arguments],
     wrong: Sequence[int],
     tolerance: float,
