@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple, TextIO
 
 from ddpm_edu.errors import UserError
+from ddpm_edu.text import for_terminal
 
 PROGRAM = "ddpm-edu"
 USER_ERROR, INTERRUPTED = 2, 128 + signal.SIGINT
@@ -64,8 +65,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     while words and words[0] == "--debug":
         debug = bool(words.pop(0))
     with (
-        contextlib.redirect_stdout(_Steady(sys.stdout)),
-        contextlib.redirect_stderr(_Steady(sys.stderr)),
+        contextlib.redirect_stdout(_Output(sys.stdout)),
+        contextlib.redirect_stderr(_Output(sys.stderr, r"\r|\x1b\[A")),  # what progress bars move with
     ):
         return _answer(words, debug)
 
@@ -115,15 +116,16 @@ def _is_gpu_memory(error: Exception) -> bool:
     return type(error).__name__ == "OutOfMemoryError"  # torch's, which may not have been imported
 
 
-class _Steady:
-    """Standard output or error that nobody has to read to its end.
+class _Output:
+    """Standard output or error: nobody has to read it to its end, and no name from a file moves the terminal.
 
     Work must not stop, half done, because `| head` has seen enough or the terminal was closed: from then on
-    what is said is dropped.
+    what is said is dropped. What is not printable is shown as its escape, but for line ends and what the
+    pattern `passing` matches.
     """
 
-    def __init__(self, stream: TextIO):
-        self._stream = stream
+    def __init__(self, stream: TextIO, passing: str = "(?!)"):
+        self._stream, self._passing = stream, re.compile(f"({passing})")
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
@@ -132,9 +134,20 @@ class _Steady:
         return iter(self._stream)
 
     def write(self, text: str) -> int:
+        parts = self._passing.split(text)  # every second one matches
+        parts[::2] = map(for_terminal, parts[::2])
         with self._dropping():
-            self._stream.write(text)
+            self._stream.write("".join(parts))
         return len(text)
+
+    @contextlib.contextmanager
+    def letting_all_pass(self) -> Iterator[None]:
+        """For text of our own: a help that has colours."""
+        passing, self._passing = self._passing, re.compile("(.+)", re.DOTALL)
+        try:
+            yield
+        finally:
+            self._passing = passing
 
     def flush(self) -> None:
         with self._dropping():
@@ -211,7 +224,8 @@ def _bind(function: Callable[..., Any], program: str, options: list[str]) -> Cal
     def bind(*arguments: Any, **named: Any) -> Callable[[], Any]:
         return functools.partial(function, *arguments, **named)
 
-    return tyro.cli(bind, prog=program, args=options)
+    with sys.stdout.letting_all_pass() if isinstance(sys.stdout, _Output) else contextlib.nullcontext():
+        return tyro.cli(bind, prog=program, args=options)
 
 
 def _refuse_unknown_options(function: Callable[..., Any], program: str, options: list[str]) -> None:

@@ -169,6 +169,26 @@ def test_user_error_is_one_line_and_debug_shows_the_traceback(
         cli.main(["probe"])
 
 
+def test_what_a_file_is_named_does_not_move_the_terminal(
+    command: Callable, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name = "demo_\x1b[2J\x9b8m\r\u202e\udcff"
+
+    def probe(fail: bool = False) -> None:
+        if fail:
+            raise DatasetError(f"{name} is damaged")
+        print(f"{name}\nTa = 8 · é")
+        print(f"\r\x1b[A50% {name.replace(chr(13), '')}", end="\n", file=sys.stderr)
+
+    command(probe)
+    assert cli.main(["probe"]) == 0
+    said = capsys.readouterr()
+    assert said.out == "demo_\\x1b[2J\\x9b8m\\r\\u202e\\udcff\nTa = 8 · é\n"
+    assert said.err == "\r\x1b[A50% demo_\\x1b[2J\\x9b8m\\u202e\\udcff\n"
+    assert cli.main(["probe", "--fail"]) == 2
+    assert capsys.readouterr().err == "error: demo_\\x1b[2J\\x9b8m \\u202e\\udcff is damaged\n"
+
+
 def test_a_defect_of_ours_keeps_its_traceback(command: Callable) -> None:
     def probe() -> None:
         raise KeyError("obs")

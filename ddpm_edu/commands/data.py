@@ -11,7 +11,6 @@ import tyro
 
 from ddpm_edu.data.download import REVISION, Content, DemonstrationType
 from ddpm_edu.errors import DatasetError, UserError
-from ddpm_edu.text import for_terminal
 
 if TYPE_CHECKING:
     from ddpm_edu.data.inspection import DatasetSummary
@@ -34,15 +33,15 @@ def inspect(path: tyro.conf.Positional[Path], contact_sheet: Path | None = None)
     from ddpm_edu.data.inspection import inspect as inspect_file
 
     summary = inspect_file(path)
-    print(for_terminal(str(summary)))
+    print(str(summary))
     if not {"train", "valid"} <= summary.masks.keys():
         missing = "no masks" if not summary.masks else "no masks train and valid"
         command = shlex.join(["ddpm-edu", "data", "split", str(path)])
-        print(for_terminal(f"\n{missing}: choose what is held out with {command}"))
+        print(f"\n{missing}: choose what is held out with {command}")
     found = differences(path)
     if found:
         print("\ncompared with the task's own demonstrations")
-        print(for_terminal("\n".join(f"  {difference}" for difference in found)))
+        print("\n".join(f"  {difference}" for difference in found))
     _say_of_pictures(path, summary)
     if contact_sheet is not None:
         from ddpm_edu.viz.contact_sheet import contact_sheet as draw
@@ -68,10 +67,10 @@ def _say_of_pictures(path: Path, summary: DatasetSummary) -> None:
         said = list(compare_pictures(path, task))
     except (ImportError, UserError) as error:
         line = " ".join(str(error).split())
-        print(for_terminal(f"\npictures        not held against the states: {line}"))
+        print(f"\npictures        not held against the states: {line}")
         return
     lines = [f"pictures        {line}" for line in said or ["as the states look"]]
-    print(for_terminal("\n".join(["", *lines])))
+    print("\n".join(["", *lines]))
 
 
 def split(
@@ -97,7 +96,7 @@ def split(
     from ddpm_edu.data.split import split as split_file
 
     train, valid = split_file(path, valid_fraction, seed, train_mask, valid_mask, overwrite)
-    print(for_terminal(f"{path}: mask/{train_mask} names {train}, mask/{valid_mask} {valid} demonstrations"))
+    print(f"{path}: mask/{train_mask} names {train}, mask/{valid_mask} {valid} demonstrations")
 
 
 def fetch(names: tyro.conf.Positional[tuple[str, ...]] = (), source: str | None = None) -> None:
