@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import xml.etree.ElementTree as ElementTree
+from collections.abc import Sequence
+from functools import lru_cache
+from itertools import takewhile
 from pathlib import Path
 
 from ddpm_edu.errors import SimulatorError
@@ -19,7 +22,8 @@ def with_own_assets(model_xml: str, assets: Path) -> str:
     """A recorded model that opens nothing but the meshes and textures of the robosuite that is installed.
 
     Files are taken by their part after `robosuite/models/assets`, wherever the recording machine, be it one
-    with Windows, kept them.
+    with Windows, kept them. Where that folder had another name, the file is taken whose place ends in the
+    same way, if there is one alone.
 
     Args:
         model_xml: a model from a file that somebody else may have written.
@@ -51,15 +55,41 @@ def with_own_assets(model_xml: str, assets: Path) -> str:
 
 def _asset(named: str, assets: Path) -> Path:
     _, found, part = named.replace("\\", "/").rpartition(_ASSETS)
-    if not found:
-        raise SimulatorError(f"it names {named!r}, which is none of robosuite's assets")
-    try:
-        path = (assets / part).resolve(strict=True)
-        if path.is_relative_to(assets) and path.is_file():
-            return path
-    except OSError:
-        pass
-    raise SimulatorError(f"it names {named!r}, which is not among robosuite's assets here")
+    if found:
+        try:
+            path = (assets / part).resolve(strict=True)
+            if path.is_relative_to(assets) and path.is_file():
+                return path
+        except OSError:
+            pass
+    # A copy of the folder has another name: what counts is how much of the end is the same.
+    parts = [part.lower() for part in named.replace("\\", "/").split("/")]
+    best, alike = [], 1
+    for own in _files(assets):
+        same = _same_at_the_end(parts, [part.lower() for part in own.relative_to(assets).parts])
+        if same >= alike:
+            best, alike = [*(best if same == alike else ()), own], same
+    if len(best) == 1:
+        return best[0]
+    if best:
+        raise SimulatorError(
+            f"it names {named!r}, and robosuite has {len(best)} files of that name; the path must go on from "
+            f"{_ASSETS}"
+        )
+    where = "not among robosuite's assets here" if found else "none of robosuite's assets"
+    raise SimulatorError(f"it names {named!r}, which is {where}")
+
+
+@lru_cache(maxsize=2)
+def _files(assets: Path) -> list[Path]:
+    """Every file below a folder that really lies there."""
+    found = [path for path in sorted(assets.rglob("*")) if path.is_file()]
+    return [path for path in found if path.resolve().is_relative_to(assets)]
+
+
+def _same_at_the_end(parts: Sequence[str], own: Sequence[str]) -> int:
+    pairs = zip(reversed(parts), reversed(own), strict=False)
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
 
 
 def portable_model_xml(model_xml: str) -> str:

@@ -16,7 +16,9 @@ from ddpm_edu.simulation.model_xml import with_own_assets
 def assets(tmp_path: Path) -> Path:
     folder = tmp_path / "robosuite" / "models" / "assets"
     (folder / "meshes").mkdir(parents=True)
-    (folder / "meshes" / "a.stl").touch()
+    for name in ("meshes/a.stl", "panda/link0.stl", "sawyer/link0.stl"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).touch()
     (tmp_path / "secret.stl").touch()
     (folder / "link.stl").symlink_to(tmp_path / "secret.stl")
     os.mkfifo(folder / "fifo.stl")
@@ -29,6 +31,10 @@ def assets(tmp_path: Path) -> Path:
         "robosuite/models/assets/meshes/a.stl",
         "/home/me/robosuite/robosuite/models/assets/meshes/a.stl",
         r"C:\Users\me\robosuite\models\assets\meshes\a.stl",
+        r"C:\Users\me\My Assets\Meshes\A.STL",
+        "/tmp/model/a.stl",
+        "meshes/a.stl",
+        "robosuite/models/assets/an_older_place/a.stl",
     ],
 )
 def test_own_assets_are_found_wherever_they_were(assets: Path, named: str) -> None:
@@ -37,11 +43,18 @@ def test_own_assets_are_found_wherever_they_were(assets: Path, named: str) -> No
     assert with_own_assets(model, assets) == wanted
 
 
+def test_of_several_files_of_a_name_the_nearest_place_is_taken_and_none_at_random(assets: Path) -> None:
+    model = '<mujoco><asset><mesh file="{}"/></asset></mujoco>'
+    found = with_own_assets(model.format("/elsewhere/panda/link0.stl"), assets)
+    assert f'file="{assets / "panda/link0.stl"}"' in found
+    with pytest.raises(SimulatorError, match=r"'flat/link0\.stl', and robosuite has 2 files of that name"):
+        with_own_assets(model.format("flat/link0.stl"), assets)
+
+
 @pytest.mark.parametrize(
     ("inside", "message"),
     [
         ('<asset><mesh file="/etc/passwd"/></asset>', "none of robosuite's assets"),
-        ('<asset><mesh file="meshes/a.stl"/></asset>', "none of robosuite's assets"),
         ('<asset><texture fileup="/etc/passwd"/></asset>', "none of robosuite's assets"),
         (
             '<asset><mesh file="robosuite/models/assets/../../../secret.stl"/></asset>',
