@@ -36,6 +36,7 @@ COMMANDS: dict[str, Command] = {
     "see": Command("ddpm_edu.commands.see", "see", "Give a policy of the simulator's state eyes."),
     "practise": Command("ddpm_edu.commands.practise", "practise", "Train on what a policy's eyes tell."),
     "rollout": Command("ddpm_edu.commands.rollout", "rollout", "Let a policy act, and report how it went."),
+    "show": Command("ddpm_edu.commands.show", "show", "Write an episode and its decisions as one HTML file."),
     "export": Command("ddpm_edu.commands.export", "export", "Write a policy's denoiser as an ONNX file."),
     "import": Command("ddpm_edu.commands.import_reference", "import_reference", "Import reference weights."),
     "collect": Command("ddpm_edu.commands.collect", "collect", "Let a scripted expert make demonstrations."),
@@ -202,6 +203,11 @@ def _call(name: str, options: list[str]) -> int:
     command = COMMANDS[name]
     function = getattr(importlib.import_module(command.module), command.function)
     program = f"{PROGRAM} {name}"
+    if hasattr(function, "short_help"):
+        if any(option in ("-h", "--help") for option in options):
+            print(_short_help(function, program, options))
+            return 0
+        options = ["--help" if option == "--help-all" else option for option in options]
     with _refusals_in_one_line():
         if hasattr(function, "with_defaults"):  # the defaults of --help are those of the preset that is named
             function = function.with_defaults(options, program)
@@ -228,6 +234,15 @@ def _bind(function: Callable[..., Any], program: str, options: list[str]) -> Cal
         return tyro.cli(bind, prog=program, args=options)
 
 
+def _short_help(function: Callable[..., Any], program: str, options: list[str]) -> str:
+    from ddpm_edu.commands.short_help import shorten
+
+    whole = io.StringIO()
+    with contextlib.redirect_stdout(whole), contextlib.suppress(SystemExit), _refusals_in_one_line():
+        _bind(function.with_defaults(options, program), program, options)
+    return shorten(whole.getvalue(), program, *function.short_help)
+
+
 def _refuse_unknown_options(function: Callable[..., Any], program: str, options: list[str]) -> None:
     """Names each option that the command does not have, and those that may have been meant."""
     from ddpm_edu.commands.nearest import unknown_options
@@ -237,7 +252,8 @@ def _refuse_unknown_options(function: Callable[..., Any], program: str, options:
         _bind(function, program, ["--help"])
     for option, near in unknown_options(options, help_text.getvalue()):
         meant = f"; did you mean {' or '.join(near)}?" if near else ";"
-        raise UserError(f"{program} has no option {option}{meant} {program} --help lists all")
+        lists = "--help-all" if hasattr(function, "short_help") else "--help"
+        raise UserError(f"{program} has no option {option}{meant} {program} {lists} lists all")
 
 
 @contextlib.contextmanager

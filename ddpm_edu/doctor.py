@@ -44,26 +44,36 @@ class Check:
     mend: str = ""
 
 
-def doctor(json: bool = False) -> int:
-    """Check this machine; say how to mend what is missing.
+def doctor(json: bool = False, verbose: bool = False) -> int:
+    """Check this machine; say what is wrong and how to mend it.
 
     Args:
         json: print one JSON object instead of lines for a reader.
+        verbose: also name what is as it should be.
     """
     checks = []
     for check in examine():
         checks.append(check)
-        if not json:
+        if not json and (verbose or check.status != "ok"):
             print(_lines(check), flush=True)
     missing = sum(check.status == "missing" for check in checks)
     if json:
         print(_json(checks))
-    elif missing:
+        return 2 if missing else 0
+    fine = {check.name: check.found for check in checks if check.status == "ok"}
+    matters = [f"{name} {fine[name]}" for name in _MATTERS if name in fine]
+    print(f"\n{len(fine)} of {len(checks)} things are as they should be, among them:")
+    print("\n".join(f"  {line}" for line in matters))
+    if missing:
         place = f", from {REPOSITORY}" if IN_CLONE else ""
-        print(f"\n{missing} of {len(checks)} things are missing: run the commands after 'mend'{place}")
+        print(f"{missing} missing: run the commands after 'mend'{place}")
     else:
-        print("\nEverything that is needed is here.")
+        print("Everything that is needed is here." + ("" if verbose else "  (all of it: --verbose)"))
     return 2 if missing else 0
+
+
+_MATTERS = ("python", "torch", "gpu", "cores", "memory", "simulator", "renderer")
+"""What is named at the end."""
 
 
 def examine() -> Iterator[Check]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -80,7 +81,23 @@ def test_every_command_names_the_option_that_it_has_not(
 ) -> None:
     assert cli.main([*name.split(), "--xyzzy", "3"]) == 2
     said = capsys.readouterr().err
-    assert said == f"error: ddpm-edu {name} has no option --xyzzy; ddpm-edu {name} --help lists all\n"
+    option = "--help-all" if name == "train" else "--help"
+    assert said == f"error: ddpm-edu {name} has no option --xyzzy; ddpm-edu {name} {option} lists all\n"
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
+def test_the_help_of_train_begins_with_an_example_and_what_matters(encoding: str) -> None:
+    """Also with the defaults of what stands beside it, and whatever tyro draws around the options."""
+    environment = os.environ | {"PYTHONIOENCODING": encoding}
+    short = ddpm_edu("train", "--help", "--task", "square", env=environment).stdout
+    assert len(short.splitlines()) < 45
+    assert "\nfor example: ddpm-edu train --task can" in short
+    assert "\n  --task {can,lift,square}\n      Name of the task. (default: square)\n" in short
+    more = int(re.search(r"(\d+) more options: ddpm-edu train --help-all", short).group(1))
+    whole = ddpm_edu("train", "--help-all", env=environment).stdout
+    assert more > 40
+    assert "--cond-predict-scale" in whole
+    assert "--cond-predict-scale" not in short
 
 
 @pytest.mark.parametrize(
@@ -96,7 +113,9 @@ def test_every_command_names_the_option_that_it_has_not(
 def test_the_nearest_option_is_named(asked: str, meant: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["train", asked, "3"]) == 2
     option = asked.partition("=")[0]
-    expected = f"error: ddpm-edu train has no option {option}; did you mean {meant} ddpm-edu train --help "
+    expected = (
+        f"error: ddpm-edu train has no option {option}; did you mean {meant} ddpm-edu train --help-all "
+    )
     assert capsys.readouterr().err == f"{expected}lists all\n"
 
 
@@ -266,6 +285,26 @@ def test_doctor_reports_this_machine() -> None:
     assert answer.returncode == (2 if missing else 0)
     assert all(check["mend"] for check in missing)
     assert answer.stderr == ""
+
+
+def test_doctor_prints_what_is_wrong_and_ends_with_what_matters(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    checks = [
+        doctor.Check("python", "ok", "CPython 3.11.7"),
+        doctor.Check("numpy", "ok", "1.26.4"),
+        doctor.Check("disk", "missing", "1 GB free", "5 GB", "delete what can go"),
+    ]
+    monkeypatch.setattr(doctor, "examine", lambda: iter(checks))
+    assert cli.main(["doctor"]) == 2
+    said = capsys.readouterr().out
+    assert said.startswith("missing  disk")
+    assert "numpy" not in said
+    assert (
+        "\n2 of 3 things are as they should be, among them:\n  python CPython 3.11.7\n1 missing: run" in said
+    )
+    assert cli.main(["doctor", "--verbose"]) == 2
+    assert "ok       numpy" in capsys.readouterr().out
 
 
 @pytest.mark.slow

@@ -68,6 +68,26 @@ def train(
     return None
 
 
+train.short_help = (
+    "ddpm-edu train --task can --denoiser transformer --steps 24000",
+    (
+        "--task",
+        "--observation",
+        "--denoiser",
+        "--conditioning",
+        "--process",
+        "--preset",
+        "--path",
+        "--steps",
+        "--batch-size",
+        "--learning-rate",
+        "--seed",
+        "--run-dir",
+        "--max-minutes",
+    ),
+)
+
+
 def _train(
     settings: Settings, run_dir: Path, max_minutes: float | None, init_from: Path | None
 ) -> tuple[int | None, str | None]:

@@ -134,7 +134,7 @@ def summarize(result: RolloutResult, report: Path | None = None) -> str:
     lines = [
         str(result),
         f"{'no episode succeeded' if seconds is None else f'a success takes {seconds:.1f} s of robot time'}; "
-        f"deciding for {result.batch_size} episodes at once takes {1000 * result.seconds_per_call:.0f} ms",
+        f"a decision takes {1000 * result.seconds_per_chunk:.1f} ms, several episodes' at once",
     ]
     if result.restarts:
         lines.append(f"simulators were restarted {result.restarts} times; their episodes were repeated")

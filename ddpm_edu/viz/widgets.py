@@ -2,7 +2,8 @@
 
 A slider that calls Python for every picture lags (75 to 190 ms from key press to picture) and is dead in an
 exported page. Here the browser holds every frame and switches between them itself: 26 ms, and it moves
-without a kernel. What a page without widgets shows is `film_strip`, a still of some of the frames.
+without a kernel. Where widgets do not run (GitHub, an untrusted notebook), a still of some of the frames is
+shown, which stands in the same output.
 """
 
 from __future__ import annotations
@@ -58,7 +59,22 @@ def render_frames(
     return frames
 
 
-class Scrubber(ipywidgets.VBox):
+class WithStill(ipywidgets.VBox):
+    """Widgets with a picture in their output: whoever cannot show the widget shows that.
+
+    Attributes:
+        still: the picture, with its alternative text.
+    """
+
+    still: IPython.display.Image
+
+    def _repr_mimebundle_(self, **options: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        data = super()._repr_mimebundle_(**options) or {}
+        picture, words = self.still._repr_mimebundle_()
+        return data | picture, words
+
+
+class Scrubber(WithStill):
     """What `scrubber` returns: the pictures above their slider.
 
     Attributes:
@@ -68,9 +84,14 @@ class Scrubber(ipywidgets.VBox):
     """
 
     def __init__(
-        self, stack: ipywidgets.Stack, slider: ipywidgets.IntSlider, play: ipywidgets.Play, links: list[Any]
+        self,
+        stack: ipywidgets.Stack,
+        slider: ipywidgets.IntSlider,
+        play: ipywidgets.Play,
+        links: list[Any],
+        still: IPython.display.Image,
     ) -> None:
-        self.stack, self.slider, self.play = stack, slider, play
+        self.stack, self.slider, self.play, self.still = stack, slider, play, still
         self._links = links  # a link that nobody holds is closed
         super().__init__([stack, ipywidgets.HBox([play, slider])])
 
@@ -85,6 +106,7 @@ def scrubber(
     start: int = 0,
     interval_ms: int = 80,
     width: int | None = None,
+    still: IPython.display.Image | None = None,
 ) -> Scrubber:
     """A slider and a play button that move through pictures without asking Python.
 
@@ -95,6 +117,8 @@ def scrubber(
         start: the frame that is shown first.
         interval_ms: milliseconds for each frame when it plays.
         width: pixels; by default that of the frames.
+        still: what is shown where widgets do not run; by default the first frame, one in the middle and the
+            last.
 
     Raises:
         ConfigError: if there is no frame, they differ in size, or `start` is none of them.
@@ -128,7 +152,10 @@ def scrubber(
         ipywidgets.jslink((play, "value"), (slider, "value")),
         ipywidgets.jslink((slider, "value"), (stack, "selected_index")),
     ]
-    widget = Scrubber(stack, slider, play, links)
+    if still is None:
+        shown = sorted({0, last // 2, last})
+        still = film_strip(frames, shown, columns=1 if natural_width > 300 else None)
+    widget = Scrubber(stack, slider, play, links, still)
     widget.layout.width, widget.layout.max_width = shown_width, "100%"
     return widget
 
@@ -142,7 +169,7 @@ def picture_widget(picture: bytes, layout: ipywidgets.Layout) -> ipywidgets.Imag
 def film_strip(
     frames: Sequence[bytes], indices: Sequence[int], columns: int | None = None
 ) -> IPython.display.Image:
-    """Some frames side by side: what a reader sees where widgets do not run.
+    """Some frames side by side: a still for where widgets do not run.
 
     Args:
         frames: picture files of one size.

@@ -130,5 +130,5 @@ def test_a_policy_without_a_log_has_a_report_without_a_learning_curve(tmp_path, 
 def test_summary_says_the_interval_and_the_path(result, tmp_path):
     lines = summarize(result, tmp_path / "report.html").splitlines()
     assert lines[0] == "0 of 2 episodes succeeded: 0% (95 % interval 0% to 66%)"
-    assert lines[1] == "no episode succeeded; deciding for 16 episodes at once takes 200 ms"
+    assert lines[1] == "no episode succeeded; a decision takes 100.0 ms, several episodes' at once"
     assert lines[-1] == f"report: {tmp_path / 'report.html'}"

@@ -1,5 +1,6 @@
 """Scrubbers switch pictures in the browser alone: the links, not Python, move them."""
 
+import base64
 import io
 
 import ipywidgets
@@ -77,6 +78,16 @@ def test_the_slider_moves_the_pictures_without_a_kernel(frames):
     assert not widget.stack._trait_notifiers.get("selected_index", {}).get("change", [])
 
 
+def test_a_still_stands_in_the_same_output_for_whoever_cannot_show_the_widget(frames):
+    data, words = scrubber(frames)._repr_mimebundle_()
+    assert "application/vnd.jupyter.widget-view+json" in data
+    still = Image.open(io.BytesIO(base64.b64decode(data["image/png"])))
+    assert still.size == (300, 50)
+    assert words["image/png"]["alt"] == "Frames 1, 2, 3 of 3."
+    data, _ = scrubber(frames, still=film_strip(frames, [2]))._repr_mimebundle_()
+    assert Image.open(io.BytesIO(base64.b64decode(data["image/png"]))).size == (100, 50)
+
+
 def test_every_index_of_the_slider_has_its_picture(frames):
     widget = scrubber(frames, start=1)
     assert [bytes(picture.value) for picture in widget.stack.children] == frames
@@ -87,7 +98,7 @@ def test_every_index_of_the_slider_has_its_picture(frames):
 
 def test_its_text_is_the_same_on_every_machine(frames):
     """nbval compares it, and GitHub shows it."""
-    text = scrubber(frames)._repr_mimebundle_()["text/plain"]
+    text = scrubber(frames)._repr_mimebundle_()[0]["text/plain"]
     assert text == "Scrubber(3 frames): open the notebook in JupyterLab to move it"
 
 

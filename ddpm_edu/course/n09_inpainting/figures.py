@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import IPython.display
 import ipywidgets
 import numpy as np
 from matplotlib.axes import Axes
@@ -15,8 +16,9 @@ from matplotlib.patches import Circle, Rectangle
 from numpy.typing import ArrayLike
 
 from ddpm_edu.errors import ConfigError
+from ddpm_edu.viz.live import Live
 from ddpm_edu.viz.style import GRAY, INK, LINES, PALE, headline, house_style, new_figure
-from ddpm_edu.viz.widgets import picture_widget
+from ddpm_edu.viz.widgets import WithStill, film_strip, picture_widget
 
 ROWS = ("x", "y", "obstacle")
 RADIUS = 0.17
@@ -164,7 +166,7 @@ def plot_future(
 # ------------------------------------------------------------------------------------------------
 
 
-class MaskScrubber(ipywidgets.VBox):
+class MaskScrubber(WithStill):
     """What `mask_scrubber` returns: pictures by mask and by step, without asking Python for any.
 
     Attributes:
@@ -175,9 +177,9 @@ class MaskScrubber(ipywidgets.VBox):
 
     def __init__(
         self, choice: ipywidgets.Dropdown, slider: ipywidgets.IntSlider, play: ipywidgets.Play,
-        stack: ipywidgets.Stack, links: list[Any],
+        stack: ipywidgets.Stack, links: list[Any], still: IPython.display.Image,
     ) -> None:  # fmt: skip
-        self.choice, self.slider, self.play, self.stack = choice, slider, play, stack
+        self.choice, self.slider, self.play, self.stack, self.still = choice, slider, play, stack, still
         self._links = links  # a link that nobody holds is closed
         super().__init__([choice, stack, ipywidgets.HBox([play, slider])])
 
@@ -226,69 +228,28 @@ def mask_scrubber(frames: Mapping[str, Sequence[bytes]], start: str, interval_ms
         ipywidgets.jslink((choice, "index"), (stack, "selected_index")),
         *(ipywidgets.jslink((slider, "value"), (inner, "selected_index")) for inner in stacks),
     ]
-    return MaskScrubber(choice, slider, play, stack, links)
+    results = [pictures[-1] for pictures in frames.values()]
+    still = film_strip(results, range(min(4, len(results))), columns=1)
+    return MaskScrubber(choice, slider, play, stack, links, still)
 
 
-class MaskPainter(ipywidgets.VBox):
-    """A grid of buttons to paint a mask with; each click fills in anew. It needs a running kernel.
+def mask_painter(samples: ArrayLike, truth: ArrayLike, obstacle_scale: float, mask: ArrayLike) -> Live:
+    """The world of this notebook in the page itself: paint what is given by dragging over the grid.
+
+    It denoises in JavaScript, so that it answers while one paints, and also without a kernel.
 
     Args:
-        fill: from a mask (T, 3) to samples (N, T, 3).
-        given: (T, 3) the values of painted entries.
+        samples: (N, T, 3) what is filled in at first, for the still.
+        truth: (T, 3) the values of given entries in the still.
         obstacle_scale: the obstacle's x for an entry of 1.
-        mask: (T, 3) bool, painted at first.
-
-    Attributes:
-        buttons: [row][step], pressed where given.
-        picture: what is filled in now.
+        mask: (T, 3) bool, what is given in the still.
     """
-
-    def __init__(
-        self,
-        fill: Callable[[np.ndarray], ArrayLike],
-        given: ArrayLike,
-        obstacle_scale: float,
-        mask: ArrayLike,
-    ) -> None:
-        self._fill, self._given, self._obstacle_scale = fill, np.asarray(given), obstacle_scale
-        mask = np.asarray(mask)
-        button = ipywidgets.Layout(width="34px", height="26px", margin="1px", padding="0")
-        self.buttons = [
-            [
-                ipywidgets.ToggleButton(value=bool(mask[t, row]), layout=button, tooltip=f"{name}, step {t}")
-                for t in range(len(mask))
-            ]
-            for row, name in enumerate(ROWS)
-        ]
-        self.picture = ipywidgets.Image(
-            format="png", layout=ipywidgets.Layout(width="720px", max_width="100%")
-        )
-        label = ipywidgets.Layout(width="70px")
-        rows = [
-            ipywidgets.HBox([ipywidgets.Label(name, layout=label), *row])
-            for name, row in zip(ROWS, self.buttons, strict=True)
-        ]
-        for row in self.buttons:
-            for one in row:
-                one.observe(self._repaint, names="value")
-        self._repaint()
-        super().__init__([*rows, self.picture])
-
-    @property
-    def mask(self) -> np.ndarray:
-        """(T, 3) bool: what is painted now."""
-        return np.array([[one.value for one in row] for row in self.buttons]).T
-
-    def _repaint(self, change: Any = None) -> None:
-        mask = self.mask
-        with house_style():
-            figure = Figure(figsize=(7.2, 3.3), dpi=100)
-            canvas = FigureCanvasAgg(figure)
-            title = f"{int(mask.sum())} of {mask.size} entries given"
-            draw_filling(figure, self._fill(mask), mask, self._given, self._obstacle_scale, title)
-            file = io.BytesIO()
-            canvas.print_png(file)
-        self.picture.value = file.getvalue()
-
-    def __repr__(self) -> str:
-        return f"MaskPainter({int(self.mask.sum())} entries given): run the notebook in JupyterLab to paint"
+    with house_style():
+        figure = Figure(figsize=(7.2, 3.3), dpi=100)
+        canvas = FigureCanvasAgg(figure)
+        title = f"{int(np.asarray(mask).sum())} of {np.size(mask)} entries given"
+        draw_filling(figure, samples, mask, truth, obstacle_scale, title)
+        file = io.BytesIO()
+        canvas.print_png(file)
+    alternative = "A mask of three rows and sixteen steps, and the paths filled in where nothing is given."
+    return Live("table", file.getvalue(), alternative, {"leftShare": 0.7})

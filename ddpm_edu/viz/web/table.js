@@ -59,11 +59,11 @@
         "the whole path; the obstacle is asked": (t, row) => row < 2,
     };
 
-    // root: an element to fill. options: mask, a name of MASKS.
-    edu.liveTable = (root, { mask = Object.keys(MASKS)[0] } = {}) => {
+    // root: an element to fill. options: mask, a name of MASKS; leftShare of the demonstrators.
+    edu.liveTable = (root, { mask = Object.keys(MASKS)[0], leftShare = 0.5 } = {}) => {
         const E = edu.element;
         const alphaBar = edu.squaredCosine(K);
-        const world = { start: [0, -0.9], goal: [0, 0.9], obstacleY: 0, leftShare: 0.5 };
+        const world = { start: [0, -0.9], goal: [0, 0.9], obstacleY: 0, leftShare };
         let obstacle = 0.2;
         let given = []; // (3*T,) 1 where given
         let data = new Float64Array(3 * T); // the values under the mask
@@ -89,7 +89,7 @@
             input: () => { run++; shown = Number(slider.value); draw(); } });
         const place = E("input", { type: "range", min: -0.6, max: 0.6, step: 0.02, value: obstacle, "aria-label": "the obstacle's place",
             input: () => { obstacle = Number(place.value); moved(); } });
-        const share = E("input", { type: "range", min: 0.05, max: 0.95, step: 0.05, value: 0.5, "aria-label": "share of demonstrators who pass on the left",
+        const share = E("input", { type: "range", min: 0.05, max: 0.95, step: 0.05, value: leftShare, "aria-label": "share of demonstrators who pass on the left",
             input: () => { world.leftShare = Number(share.value); moved(); } });
         const pick = (label, names, then) =>
             E("label", {}, `${label} `, E("select", { change: (event) => then(event.target.selectedIndex) }, ...names.map((name) => E("option", {}, name))));
