@@ -23,6 +23,8 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 from tqdm.auto import tqdm
 
+from ddpm_edu.course.pictures import shrink_pictures
+
 NOTEBOOKS = Path(__file__).resolve().parents[1] / "notebooks"
 
 
@@ -42,6 +44,7 @@ def execute(path: Path, timeout: int) -> None:
     # The version of Python says nothing that a reader needs, and differs between contributors.
     notebook.metadata["kernelspec"] = {"display_name": "Python 3", "language": "python", "name": "python3"}
     notebook.metadata["language_info"] = {"name": "python"}
+    shrink_pictures(notebook)
     nbformat.validate(notebook)
 
     partial = path.with_name(path.name + ".partial")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import importlib.util
+import re
 import shutil
 import subprocess
 import sys
@@ -48,6 +49,7 @@ FONTS_FOLDER = "@jupyter-widgets"  # pages look for the widgets' fonts in this f
 CACHE = REPOSITORY / "build" / "site-scripts"
 PAGE_NOTE = "The solution is folded below. In the student's notebook it is yours to write."
 PLACE = "<!-- notebooks -->"  # in docs/index.md
+TO_PACKAGE = re.compile(r"\[([^\]]+)\]\(\.\./[^)]+\)")  # a link out of notebooks/: pages have only its text
 
 
 def build_site(paths: Sequence[Path], out: Path, docs: Path | None = None, cache: Path = CACHE) -> Path:
@@ -104,8 +106,19 @@ def _page_of(notebook: NotebookNode) -> NotebookNode:
     notebook = deepcopy(notebook)
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
-            cell.source = SOLVED_NOTE.sub(PAGE_NOTE, cell.source)
+            cell.source = TO_PACKAGE.sub(r"\1", SOLVED_NOTE.sub(PAGE_NOTE, cell.source))
+        elif text := _alternative_text(cell):
+            cell.metadata["mystnb"] = {**cell.metadata.get("mystnb", {}), "image": {"alt": text}}
     return notebook
+
+
+def _alternative_text(cell: NotebookNode) -> str:
+    """Of the picture that a cell shows: it stands with the output, and myst-nb reads it from the cell."""
+    for output in cell.outputs:
+        for kind, metadata in output.get("metadata", {}).items():
+            if kind.startswith("image/") and metadata.get("alt"):
+                return metadata["alt"]
+    return ""
 
 
 def front_page_list(titles: Sequence[tuple[str, str]]) -> str:

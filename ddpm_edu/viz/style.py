@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import matplotlib
 from matplotlib.figure import Figure
@@ -71,16 +71,26 @@ def house_style() -> Iterator[None]:
         yield
 
 
-def new_figure(height: float, width: float = WIDTH) -> Figure:
+class HouseFigure(Figure):
+    """A figure whose headline is also its alternative text, for who does not see it."""
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> tuple[dict, dict]:
+        # No data, only metadata: the notebook draws the picture as it draws every figure, and keeps the text
+        # in the output's metadata, where JupyterLab and our pages find it.
+        text = self.get_suptitle()
+        return {}, {"image/png": {"alt": text}} if text else {}
+
+
+def new_figure(height: float, width: float = WIDTH) -> HouseFigure:
     """An empty figure, without pyplot: it belongs to who made it and needs no closing.
 
     Args:
         height: inches.
         width: inches.
     """
-    return Figure(figsize=(width, height), layout="constrained")
+    return HouseFigure(figsize=(width, height), layout="constrained")
 
 
 def headline(figure: Figure, text: str) -> None:
-    """What the figure says, at its upper left."""
+    """What the figure says, at its upper left; a notebook shows it as the alternative text, too."""
     figure.suptitle(text, x=0.01, ha="left")

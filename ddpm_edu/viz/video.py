@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from ddpm_edu.errors import ConfigError, SimulatorError
 from ddpm_edu.simulation.replay import Recording
+
+if TYPE_CHECKING:
+    import IPython.display
 
 _CAPTION = 0.11  # height of the caption, as part of the picture's
 _DARK, _LIGHT = (26, 26, 26), (255, 255, 255)
@@ -89,6 +94,18 @@ def strip(recording: Recording, count: int = 6) -> Image.Image:
     """A few moments of an episode in a row, the first and the last among them."""
     indices = np.unique(np.linspace(0, len(recording.frames) - 1, count).round().astype(int))
     return Image.fromarray(np.hstack([_tile(recording, int(index)) for index in indices]))
+
+
+def episode_strip(recording: Recording, count: int = 6) -> IPython.display.Image:
+    """`strip` for a notebook: a JPEG file only, with an alternative text that says how the episode ended."""
+    import IPython.display
+
+    file = io.BytesIO()
+    strip(recording, count).save(file, format="jpeg", quality=85, optimize=True)
+    ending = "success" if recording.success else "failure"
+    seconds = recording.length / (recording.fps * recording.every)
+    alt = f"{count} moments of an episode from seed {recording.seed}: {ending} after {seconds:.1f} s"
+    return IPython.display.Image(file.getvalue(), alt=f"{alt}.")
 
 
 def _tile(recording: Recording, index: int) -> np.ndarray:

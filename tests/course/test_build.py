@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 import subprocess
 import sys
 from copy import deepcopy
@@ -130,6 +131,8 @@ def test_the_nbgrader_version_is_solved_but_neither_folded_nor_shown_beforehand(
         assert "source_hidden" not in cell.metadata.get("jupyter", {})
         assert "hide-input" not in cell.metadata.tags
     assert not any(cell.get("outputs") for cell in notebook.cells)
+    # Assignments stand in folders of their own: links lead from one to the other.
+    assert not re.search(r"\]\(\d\d_", text)
 
 
 def test_the_table_of_exercises_says_how_hard_and_how_long(source: Source) -> None:

@@ -7,6 +7,7 @@ import tarfile
 from pathlib import Path
 
 import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from ddpm_edu.course import site
 from ddpm_edu.errors import NotebookError
@@ -18,6 +19,17 @@ def test_the_front_page_lists_the_notebooks_in_order() -> None:
     assert "| 00 | [What?](notebooks/00_start) |" in text
     assert 'href="student/01_next.ipynb" download' in text
     assert text.index("00 · What? <notebooks/00_start>") < text.index("01 · And then? <notebooks/01_next>")
+
+
+def test_pages_have_alternative_texts_and_no_links_out_of_the_course() -> None:
+    pixel = {"image/png": "iVBORw0KGgo="}
+    output = new_output("display_data", pixel, metadata={"image/png": {"alt": "The loss falls"}})
+    link = "see [notebook 07](07_unet.ipynb) and [`ddpm_edu/policy.py`](../ddpm_edu/policy.py)"
+    source = new_notebook(cells=[new_markdown_cell(link), new_code_cell("draw()", outputs=[output])])
+    text, code = site._page_of(source).cells
+    assert code.metadata.mystnb == {"image": {"alt": "The loss falls"}}
+    assert text.source == "see [notebook 07](07_unet.ipynb) and `ddpm_edu/policy.py`"
+    assert "mystnb" not in source.cells[1].metadata
 
 
 def test_something_else_is_not_replaced(tmp_path: Path) -> None:

@@ -1,10 +1,12 @@
+import base64
+
 import imageio_ffmpeg
 import numpy as np
 import pytest
 
 from ddpm_edu.errors import ConfigError, SimulatorError
 from ddpm_edu.simulation.replay import Recording
-from ddpm_edu.viz.video import strip, tiled_frames, write_video
+from ddpm_edu.viz.video import episode_strip, strip, tiled_frames, write_video
 
 # imageio-ffmpeg leaves its own pipes to the garbage collector
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
@@ -49,6 +51,12 @@ def test_strip_has_the_first_and_the_last_picture():
     picture = np.asarray(strip(recording(1, True, 11), count=3))
     tiles = np.split(picture, 3, axis=1)
     assert [tile[10, 10, 0] for tile in tiles] == [40, 120, 200]
+
+
+def test_a_strip_in_a_notebook_says_in_words_how_the_episode_ended():
+    data, metadata = episode_strip(recording(7, False, 11), count=3)._repr_jpeg_()
+    assert base64.b64decode(data).startswith(b"\xff\xd8")
+    assert metadata["alt"].startswith("3 moments of an episode from seed 7: failure after ")
 
 
 def test_refuses_what_does_not_fit(tmp_path):
