@@ -20,7 +20,7 @@ def test_a_headline_is_the_alternative_text():
     figure.subplots()
     headline(figure, "The loss falls")
     data, metadata = shown(figure)
-    assert data["image/png"].startswith("iVBOR")
+    assert data["image/png"].startswith(b"\x89PNG")
     assert metadata == {"image/png": {"alt": "The loss falls"}}
 
 
