@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from ddpm_edu.conditioning import Conditioning
 from ddpm_edu.config import PolicyConfig
+from ddpm_edu.cpu.sampling import bind
 from ddpm_edu.data.demonstrations import Demonstrations
 from ddpm_edu.data.normalizer import Normalizer
 from ddpm_edu.data.windows import Windows
@@ -263,16 +264,8 @@ class DiffusionPolicy(nn.Module):
         Returns:
             The denoised trajectory (B, T, D), normalised.
         """
-        prepare = getattr(self.denoiser, "prepare_sampling", None)  # see `cpu.accelerate_sampling`
-        if prepare is not None:
-            denoise = prepare(self.process, **denoiser_inputs)
-        else:
-
-            def denoise(trajectory: Tensor, timestep: Tensor) -> Tensor:
-                return self.denoiser(trajectory, timestep, **denoiser_inputs)
-
         return self.process.sample(
-            denoise,
+            bind(self.denoiser, self.process, **denoiser_inputs),  # itself, or what is sooner on this machine
             condition_data,
             condition_mask,
             generator=generator,

@@ -42,11 +42,12 @@ def accelerate_training(policy: nn.Module, on: bool = True) -> bool:
         return False
     # On the object and not in its class: other policies of the process are not concerned. A partial, unlike
     # a closure, is copied and pickled with what it binds, so that a copy computes with its own weights.
-    denoiser.forward = partial(_fast_or_plain, denoiser)
+    denoiser.forward = partial(fast_or_plain, denoiser)
     return True
 
 
-def _fast_or_plain(unet: ConditionalUnet1D, sample: Tensor, *arguments: Any, **inputs: Any) -> Tensor:
+def fast_or_plain(unet: ConditionalUnet1D, sample: Tensor, *arguments: Any, **inputs: Any) -> Tensor:
+    """The UNet's forward pass with gradients the fast way, where nothing stands in between."""
     values = (sample, *arguments, *inputs.values())
     fast = torch.is_grad_enabled() and computes_plainly(unet, *values)
     forward = unet_training.forward if fast else type(unet).forward

@@ -139,14 +139,14 @@ def test_policy(denoiser, conditioning, scheduler):
     def act():
         return policy.predict_action(obs, generator=torch.Generator().manual_seed(0))["action_pred"]
 
-    plain = act()
+    fast = act()  # by itself
     assert accelerate_sampling(policy)
     policy.train()  # predict_action itself switches to evaluation
-    fast = act()
+    assert torch.equal(act(), fast)
+    accelerate_sampling(policy, on=False)
+    plain = act()
     assert not torch.equal(fast, plain)  # another order of additions: the fast path was taken
     torch.testing.assert_close(fast, plain, rtol=1e-5, atol=2e-5)
-    accelerate_sampling(policy, on=False)
-    assert torch.equal(act(), plain)
     assert plain.shape == (B, policy.horizon, 7)
 
 
@@ -233,6 +233,51 @@ def test_the_plain_path_where_the_fast_one_would_not_do(fast_preparations):
     handle.remove()
     prepared_output(unet.train(), trajectory)
     prepared_output(unet.eval().double(), trajectory.double())
+    assert len(fast_preparations) == 1
+
+
+@pytest.fixture
+def small_policy():
+    torch.manual_seed(0)
+    return make_policy("can", "unet", num_inference_steps=4, **SMALL["unet"])
+
+
+@pytest.mark.parametrize(
+    "why",
+    ["a large batch", "few steps", "little memory", "a hook on the denoiser", "another forward", "gradients"],
+)
+def test_left_to_itself_it_stays_plain_where_that_is_faster_or_wanted(
+    why, small_policy, fast_preparations, monkeypatch
+):
+    policy, B = small_policy, 1
+    policy.predict_action(low_dim_observation(policy, B))
+    assert len(fast_preparations) == 1
+    if why == "a large batch":
+        B = fast_sampling.MAX_BATCH + 1
+    elif why == "few steps":
+        policy = policy.with_settings(num_inference_steps=3)
+    elif why == "little memory":
+        monkeypatch.setattr(fast_sampling, "memory_bytes", lambda: 10_000)
+    elif why == "a hook on the denoiser":
+        seen = []
+        policy.denoiser.register_forward_hook(lambda *_: seen.append(1))
+    elif why == "another forward":
+        policy.denoiser.forward = lambda trajectory, *_, **__: 0 * trajectory
+    else:
+        condition = torch.zeros(1, policy.denoiser.global_cond_dim, requires_grad=True)
+        denoise = fast_sampling.bind(
+            policy.denoiser, SimpleNamespace(timesteps=TIMESTEPS), global_cond=condition
+        )
+        denoise(torch.randn(1, policy.horizon, 7), TIMESTEPS[0]).sum().backward()
+        assert condition.grad.abs().sum() > 0
+    policy.predict_action(low_dim_observation(policy, B))
+    assert len(fast_preparations) == 1 + (why == "gradients")
+    assert why != "a hook on the denoiser" or len(seen) == 4
+
+
+def test_accelerated_training_does_not_hide_sampling(small_policy, fast_preparations):
+    fast_training.accelerate_training(small_policy)
+    small_policy.predict_action(low_dim_observation(small_policy, 1))
     assert len(fast_preparations) == 1
 
 
