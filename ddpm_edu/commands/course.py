@@ -17,7 +17,7 @@ def build(
 ) -> None:
     """Make the student's notebooks (stubs to fill in) and the instructor's (solved, with points).
 
-    Notebooks that were edited since they were built are not overwritten.
+    Notebooks that were edited since they were built are kept, and named; others are brought up to date.
 
     Args:
         notebooks: the solved notebooks to build from; by default all of the course.
@@ -38,8 +38,14 @@ def build(
     print(
         f"{len(paths)} notebooks with {exercises} exercises: for students in {out}/, for you in {instructor}/"
     )
+    for item in built:
+        if item.kept:
+            print(f"kept, for it was edited since it was built: {item.path} (--force overwrites it)")
     if nbgrader is not None:
-        print(f"for nbgrader in {nbgrader}/source/; there, run: nbgrader generate_assignment --all")
+        print(
+            f"for nbgrader in {nbgrader}/source/; in {nbgrader}/, run: "
+            "for name in $(ls source); do nbgrader generate_assignment $name; done"
+        )
 
 
 def site(notebooks: tyro.conf.Positional[tuple[Path, ...]] = (), out: Path = Path("site")) -> None:

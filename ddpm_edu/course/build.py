@@ -39,10 +39,11 @@ INSTRUCTOR_NOTE = "The solution below is complete; students find a stub in its p
 
 @dataclass(frozen=True)
 class Built:
-    """What was built: where it stands and how many exercises it has."""
+    """What was built: where it stands, its exercises, and whether it was edited and therefore kept."""
 
     path: Path
     exercises: int
+    kept: bool = False
 
 
 @dataclass(frozen=True)
@@ -177,7 +178,8 @@ def build_course(
 ) -> list[Built]:
     """Writes the student's and the instructor's notebooks, and a table of the exercises for the instructor.
 
-    Nothing is written if anything is wrong.
+    Nothing is written if anything is wrong. Notebooks that somebody has worked in since they were built are
+    kept: so a course is brought up to date in the middle of a term.
 
     Args:
         paths: the solved notebooks.
@@ -188,7 +190,7 @@ def build_course(
         force: overwrite notebooks that were edited since they were built.
 
     Raises:
-        NotebookError: if a notebook is not put together well, or an edited one would be overwritten.
+        NotebookError: if a notebook is not put together well, or a file that is not ours would be overwritten.
     """
     sources = read_course(paths)
     solved = {path.resolve() for path in paths}
@@ -209,16 +211,16 @@ def build_course(
         )
     for folder in (student, instructor):
         refuse_foreign(folder, [source.path.name for source in sources])
-    if not force:
-        for path, _, _ in plan:
-            _refuse_edited(path)
+    kept = set() if force else {path for path, _, _ in plan if _is_edited(path)}
     for path, notebook, _ in plan:
+        if path in kept:
+            continue
         nbformat.validate(notebook)
         with write_atomically(path) as file:
             file.write((nbformat.writes(notebook) + "\n").encode())
     with write_atomically(instructor / "exercises.csv") as file:
         file.write(exercise_table(sources).encode())
-    return [Built(path, count) for path, _, count in plan]
+    return [Built(path, count, path in kept) for path, _, count in plan]
 
 
 def _take_stub(cells: Sequence[NotebookNode], function: str) -> str:
@@ -268,16 +270,22 @@ def _digest(notebook: NotebookNode) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _refuse_edited(path: Path) -> None:
+def _is_edited(path: Path) -> bool:
+    """Whether somebody has worked in a built notebook since.
+
+    Raises:
+        NotebookError: if there is a file that no build has made.
+    """
     if not path.exists():
-        return
+        return False
     try:
         notebook = read_notebook(path)
-        untouched = notebook.metadata.get(OURS, {}).get("sources") == _digest(notebook)
+        made = notebook.metadata.get(OURS, {}).get("sources")
     except NotebookError:
-        untouched = False
-    if not untouched:
+        made = None
+    if made is None:
         raise NotebookError(
-            f"{path} was edited since it was built, and building would lose that; build into another folder "
-            "with --out, or overwrite it with --force"
+            f"{path} was not made by this command, and building would overwrite it; build into another "
+            "folder with --out, or overwrite it with --force"
         )
+    return made != _digest(notebook)
