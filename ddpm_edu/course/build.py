@@ -190,7 +190,7 @@ def build_course(
         force: overwrite notebooks that were edited since they were built.
 
     Raises:
-        NotebookError: if a notebook is not put together well, or a file that is not ours would be overwritten.
+        NotebookError: if a notebook is not put together well, or another file would be overwritten.
     """
     sources = read_course(paths)
     solved = {path.resolve() for path in paths}
