@@ -24,6 +24,8 @@ nb_ipywidgets_js = {"require.js": {}, "embed-amd.js": {}}
 
 html_theme = "sphinx_book_theme"
 html_static_path = ["_static"]
+html_favicon = "_static/favicon.svg"
+html_context = {"default_mode": "auto"}  # light or dark as the reader's system is
 html_css_files = ["course.css", "live/web.css"]
 html_js_files = ["widgets.js"]
 html_copy_source = False
