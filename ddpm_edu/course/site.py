@@ -127,7 +127,7 @@ def front_page_list(titles: Sequence[tuple[str, str]]) -> str:
     Args:
         titles: pairs of a notebook's name and the text of its first cell, which begins with the title.
     """
-    rows, entries = ["| | question | work through it |", "|---|---|---|"], []
+    rows, entries = ["| number | question | work through it |", "|---|---|---|"], []
     for name, text in titles:
         number, title = name[:2], text.splitlines()[0].removeprefix("# ").strip()
         download = f'<a href="student/{name}.ipynb" download>student\'s notebook</a>'

@@ -22,11 +22,13 @@ from ddpm_edu.settings import to_dict
 from ddpm_edu.simulation.replay import choose_episodes, film_episodes
 from ddpm_edu.simulation.results import NUMBERS as ROLLOUT
 from ddpm_edu.simulation.results import RolloutResult
+from ddpm_edu.simulation.rollout import noise_stream
 from ddpm_edu.tasks import get_task
 from ddpm_edu.text import shell_line
 from ddpm_edu.training.log import read_log
 from ddpm_edu.viz import figures
 from ddpm_edu.viz.denoising import decisive_step, observe, watch_denoising
+from ddpm_edu.viz.episode import player, record_episode
 from ddpm_edu.viz.video import strip, write_video
 
 if TYPE_CHECKING:
@@ -36,6 +38,8 @@ if TYPE_CHECKING:
 
 PAGE, NUMBERS, VIDEO = "report.html", "report.json", "video.mp4"
 _PICTURES = ("success_rate", "episodes", "learning_curve", "strip", "denoising")
+_DECISIONS = 16
+"""So many of an episode can be looked at; more would make the page large."""
 _PACKAGES = ("ddpm_edu", "torch", "diffusers", "robosuite", "mujoco", "robomimic", "numpy")
 
 
@@ -96,6 +100,12 @@ def write_report(
         pictures["denoising"] = _png(_denoising(policy, result))
     except (SimulatorError, ConfigError) as error:  # no simulator, or absolute actions, which it cannot show
         missing.append(f"denoising: {error}")
+    looked_over = None
+    try:
+        looked_over = _player(policy, result) if videos else None
+    except (SimulatorError, ConfigError) as error:
+        if not missing:  # where the simulator is what is missing, one line says so
+            missing.append(f"player: {error}")
     for line in missing:
         print(f"the report goes without its {line}", file=sys.stderr)
 
@@ -106,7 +116,7 @@ def write_report(
         file.write((json.dumps(numbers, indent=1) + "\n").encode())
     video = (out / VIDEO).read_bytes() if (out / VIDEO).is_file() else None
     with write_atomically(out / PAGE) as file:
-        file.write(render_page(numbers, pictures, video).encode())
+        file.write(render_page(numbers, pictures, video, looked_over).encode())
     return out / PAGE
 
 
@@ -156,6 +166,19 @@ def _denoising(policy: DiffusionPolicy, result: RolloutResult) -> Figure:
     episode = next((one for one in result.episodes if one.success), result.episodes[0])
     obs = observe(episode, policy, decisive_step(episode, policy.n_action_steps))
     return figures.denoising_trajectory(watch_denoising(policy, obs))
+
+
+def _player(policy: DiffusionPolicy, result: RolloutResult) -> str:
+    """An episode with the plans of its decisions, played again."""
+    episode = next((one for one in result.episodes if one.success), result.episodes[0])
+    record = record_episode(
+        policy,
+        episode.seed,
+        most_decisions=_DECISIONS,
+        played=episode.actions,
+        noise=noise_stream(result.noise_seed, episode.seed),
+    )
+    return player(record).html()
 
 
 # --------------------------------------------------------------------------------------------- numbers

@@ -13,13 +13,19 @@ from ddpm_edu.denoisers import DENOISERS
 from ddpm_edu.tasks import get_task
 
 
-def render_page(numbers: Mapping[str, Any], pictures: Mapping[str, bytes], video: bytes | None) -> str:
+def render_page(
+    numbers: Mapping[str, Any],
+    pictures: Mapping[str, bytes],
+    video: bytes | None,
+    player: str | None = None,
+) -> str:
     """The report as one HTML file.
 
     Args:
         numbers: what `report.json` holds.
         pictures: PNG files: "episodes", and where there are "strip", "denoising", "learning_curve".
         video: an MP4 file, or None.
+        player: HTML of an episode to look at from all sides, or None.
     """
     policy = numbers["config"]["policy"]
     low, high = numbers["interval_95"]
@@ -35,6 +41,7 @@ def render_page(numbers: Mapping[str, Any], pictures: Mapping[str, bytes], video
         record=_record(numbers),
         pictures={**every, **pictures},
         video=video,
+        player=player,
     )
 
 

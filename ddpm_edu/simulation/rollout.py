@@ -130,7 +130,7 @@ class _Run:
     restarts: int = 0
 
     def begin(self, index: int) -> _Playing:
-        return _Playing(index, _noise_stream(self.noise_seed, self.first_seed + index))
+        return _Playing(index, noise_stream(self.noise_seed, self.first_seed + index))
 
     def decide(self, playing: list[_Playing | None], observations: dict[str, np.ndarray]) -> np.ndarray:
         """The next chunk of every row (rows, Ta, Da), from {key: (rows, To, ...)}; one call for all."""
@@ -217,7 +217,7 @@ def _lose(run: _Run, simulators: Simulators, number: int, lost: list[_Playing]) 
     simulators.replace(number, seeds, run.losses[worst])
 
 
-def _noise_stream(noise_seed: int, seed: int) -> torch.Generator:
+def noise_stream(noise_seed: int, seed: int) -> torch.Generator:
     """The noise of one episode; neighbouring seeds give unrelated streams."""
     mixed = np.random.SeedSequence((noise_seed, seed)).generate_state(1, np.uint64)[0]
     return torch.Generator().manual_seed(int(mixed >> np.uint64(1)))

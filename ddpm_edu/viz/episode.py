@@ -32,6 +32,8 @@ def record_episode(
     plans: int = PLANS,
     pictures: bool = True,
     most_decisions: int | None = None,
+    played: np.ndarray | None = None,
+    noise: torch.Generator | None = None,
 ) -> dict[str, Any]:
     """Plays an episode and keeps what the policy considered at each decision.
 
@@ -41,6 +43,8 @@ def record_episode(
         plans: how many noises are denoised at each decision.
         pictures: also the camera's picture at each decision; without a renderer there are none.
         most_decisions: end after so many.
+        played: actions (L, Da) of this episode, which are played again instead of deciding anew.
+        noise: draws that of the first plan; by default it is seeded with 0.
 
     Returns:
         What `player.js` reads, plain containers: "hand" and "things", metres at each step, "decisions", each
@@ -57,7 +61,8 @@ def record_episode(
     task = get_task(policy.config.task)
     env = make_env(policy.config.task, policy.config.observation)
     decisions: list[dict[str, Any]] = []
-    noises = [torch.Generator(policy.device).manual_seed(index) for index in range(plans)]
+    noises = [torch.Generator().manual_seed(index) for index in range(plans)]
+    noises[0] = noise or noises[0]
     camera = None
     try:
         observation, _ = env.reset(seed=seed)
@@ -75,6 +80,8 @@ def record_episode(
                 except SimulatorError:
                     pictures = False
             step = len(places) - 1
+            if played is not None:
+                actions = played[step : step + policy.n_action_steps]
             for action in actions:
                 observation, _, terminated, truncated, info = env.step(action)
                 history.append(observation)
@@ -82,6 +89,7 @@ def record_episode(
                 done = terminated or truncated
                 if done:
                     break
+            done = done or (played is not None and len(places) > len(played))
             decision = {
                 "step": step,
                 "picture": picture,

@@ -15,3 +15,42 @@ window.FontAwesomeConfig = { observeMutations: false };
         },
     });
 }
+
+// What widgets and the theme leave without a name, or with two: screen readers say these.
+{
+    const SIGNS = { "fa-play": "Play", "fa-pause": "Pause", "fa-stop": "Back to the beginning", "fa-retweet": "Repeat" };
+    const missing = (element, name) => {
+        if (name && !element.getAttribute("aria-label")) element.setAttribute("aria-label", name);
+    };
+    const nameAll = () => {
+        for (const button of document.querySelectorAll(".jupyter-button:not([aria-label])")) {
+            const sign = [...(button.querySelector("i")?.classList ?? [])].find((word) => word in SIGNS);
+            missing(button, SIGNS[sign]);
+        }
+        for (const handle of document.querySelectorAll(".noUi-handle:not([aria-label])"))
+            missing(handle, handle.closest(".jupyter-widgets")?.querySelector(".widget-label")?.textContent.trim() || "frame");
+        for (const picture of document.querySelectorAll("img.widget-image:not([alt])")) {
+            const label = picture.closest(".widget-vbox")?.querySelector(".widget-label")?.textContent.trim();
+            picture.alt = label ? `The picture that the slider "${label}" moves` : "A picture that a slider moves";
+        }
+        for (const summary of document.querySelectorAll("summary[aria-label]")) summary.removeAttribute("aria-label");
+        for (const button of document.querySelectorAll(".search-button__button"))
+            button.setAttribute("aria-label", button.textContent.trim().replace(/\s+/g, " ") || "Search");
+        const title = document.querySelector(".sidebar-primary-item .navbar-brand");
+        title?.parentElement.setAttribute("role", "region");
+        title?.parentElement.setAttribute("aria-label", "the course");
+    };
+    let waiting = false;
+    const soon = () => {
+        if (waiting) return;
+        waiting = true;
+        requestAnimationFrame(() => {
+            waiting = false;
+            nameAll();
+        });
+    };
+    document.addEventListener("DOMContentLoaded", () => {
+        nameAll();
+        new MutationObserver(soon).observe(document.body, { childList: true, subtree: true });
+    });
+}

@@ -113,6 +113,11 @@ def test_a_page_moves_without_a_kernel_and_without_a_network(site: Path, width: 
         pictures, times = move_slider(page, 5)
         page.wait_for_selector("mjx-container svg", state="attached")
         assert page.evaluate("document.documentElement.scrollWidth") <= width, "the page scrolls sideways"
+        nameless = page.evaluate(
+            "[...document.querySelectorAll('.jupyter-button, .noUi-handle, img')].filter((one) =>"
+            " !(one.ariaLabel || one.alt || one.textContent.trim())).map((one) => one.outerHTML)"
+        )
+        assert not nameless
     assert len(set(pictures)) == 6
     assert statistics.median(times) < MEDIAN_MS
     outside = [url for url in asked if not url.startswith(("file:", "data:", "blob:"))]

@@ -46,7 +46,7 @@
         const colors = edu.palette();
         for (const bin of [FIRST_BIN, SECOND_BIN]) space.area(box(bin), { fill: colors.floor, edge: colors.faint });
         space.area(box(SEEN), { edge: colors.faint });
-        space.text([SEEN.x[0] + 0.01, SEEN.y[0] + 0.01, FLOOR], "where cans were in training", { color: colors.ink, align: "right", size: 11 });
+        space.text([SEEN.x[0] - 0.02, SEEN.y[1], FLOOR], "where cans were in training", { color: colors.ink, align: "left", size: 11 });
         const [middleX, middleY] = [0.1, 0.28];
         const goal = { x: [middleX, SECOND_BIN.x[1]], y: [middleY, SECOND_BIN.y[1]] };
         space.area(box(goal), { edge: colors.can });
@@ -55,9 +55,13 @@
             Array.from({ length: 24 }, (_, i) => [
                 can[0] + 0.025 * Math.cos((i * Math.PI) / 12), can[1] + 0.025 * Math.sin((i * Math.PI) / 12), can[2] + z,
             ]);
-        space.area(ring(-0.06), { fill: colors.can });
-        for (let i = 0; i < 24; i++) space.line([ring(-0.06)[i], ring(0.06)[i]], { color: colors.can, width: 4 });
-        space.area(ring(0.06), { fill: colors.can, edge: colors.paper });
+        // Pale, so that no plan hides behind it: floor, both edges as the eye sees them, lid.
+        space.area(ring(-0.06), { fill: colors.can, alpha: 0.5 });
+        for (const side of [-0.025, 0.025]) {
+            const edge = can.map((value, i) => value + side * space.right[i]);
+            space.line([-0.06, 0.06].map((z) => [edge[0], edge[1], edge[2] + z]), { color: colors.can, width: 2 });
+        }
+        space.area(ring(0.06), { fill: colors.can, edge: colors.can, alpha: 0.6 });
         // The hand: its fingers lie along its second axis.
         const last = observation.robot0_eef_pos.length - 1;
         const hand = observation.robot0_eef_pos[last];
@@ -126,7 +130,7 @@
         );
 
         const space = new edu.Space(canvas, {
-            center: [0.1, 0, 0.88], reach: 1, yaw: Math.PI - 0.35, pitch: 0.95, onChange: () => draw(),
+            center: [0.1, 0, 0.88], reach: 1, yaw: Math.PI - 0.35, pitch: 1.1, onChange: () => draw(),
             grab: (pixel) => {
                 const [x, y] = space.at(can);
                 if (Math.hypot(pixel[0] - x, pixel[1] - y) > 34) return null;
@@ -152,7 +156,7 @@
             can = scene.observation.object[scene.observation.object.length - 1].slice(0, 3);
             const now = scene.observation.robot0_eef_pos[scene.observation.robot0_eef_pos.length - 1];
             space.center = now.map((value, i) => (i < 2 ? (value + can[i]) / 2 : 0.9));
-            space.reach = 0.36 + 1.5 * Math.hypot(can[0] - now[0], can[1] - now[1]);
+            space.reach = 0.3 + 1.4 * Math.hypot(can[0] - now[0], can[1] - now[1]);
             flow();
         };
 

@@ -1,5 +1,5 @@
 // The transformer denoiser of ddpm_edu/denoisers/transformer.py in the browser, and how a policy acts with it.
-// Matrix products are a WebAssembly function of 300 bytes that is put together here (four numbers at once);
+// Matrix products are a WebAssembly function of 551 bytes that is put together here (four numbers at once);
 // everything else is JavaScript. One thread, no other file.
 (() => {
     const edu = (globalThis.ddpmEdu ??= {});
