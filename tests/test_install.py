@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import json
 import os
 import re
 import subprocess
@@ -242,3 +243,19 @@ def test_the_python_in_the_documents_runs(document: str) -> None:
         )
         assert done.returncode == 0, done.stderr
         assert done.stderr == ""
+
+
+def test_other_machines_are_told_what_is_there() -> None:
+    """Nobody has these machines here: at least, what their files name exists."""
+    container = json.loads((ROOT / ".devcontainer/devcontainer.json").read_text())
+    assert "make setup" in container["onCreateCommand"]
+    assert container["image"].rpartition(":")[2].partition("-")[0] in PYTHONS
+    assert (ROOT / "binder/runtime.txt").read_text().strip().removeprefix("python-") in PYTHONS
+    build = ROOT / "binder/postBuild"
+    assert os.access(build, os.X_OK)
+    assert re.findall(r"-e '\.\[(\w+)\]'", build.read_text()) == ["dev"]
+    (job,) = yaml.safe_load((ROOT / ".github/workflows/machines.yml").read_text())["jobs"].values()
+    assert job["strategy"]["matrix"]["python"] == list(PYTHONS)
+    paths = [word for step in job["steps"] for word in step.get("run", "").split() if "/" in word]
+    assert paths
+    assert all((ROOT / path).exists() for path in paths), paths

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import nbformat
@@ -64,3 +66,13 @@ def test_it_is_small_enough_to_open_on_github(path: Path) -> None:
 def test_all_notebooks_together_keep_to_their_budget() -> None:
     """Every execution of them comes into the history anew."""
     assert sum(path.stat().st_size for path in NOTEBOOKS) < MAX_BYTES_TOGETHER
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_the_first_cell_says_in_one_line_that_the_kernel_is_another(path: Path) -> None:
+    first = source_of_first(nbformat.read(path, as_version=4), "code")
+    look, _, _ = first.partition("\n\n")
+    done = subprocess.run([sys.executable, "-ISc", look], capture_output=True, text=True, cwd="/")
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    assert "make setup" in done.stderr
