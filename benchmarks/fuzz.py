@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import math
 import os
 import re
 import resource
@@ -59,22 +60,26 @@ def judge(words: Sequence[object], folder: Path, seconds: float = 10, memory: in
     Args:
         words: what follows `ddpm-edu`.
         folder: where what it says is kept, in `stdout` and `stderr`.
-        seconds: after which it is killed.
+        seconds: of its own processor time after which it is killed; on a busy machine it may wait for
+            it, thirty times as long.
         memory: bytes that it may take beyond what this process has.
 
     Returns:
         None if it ended with 0, or with 2 and one line; else what was wrong.
     """
     if not (child := os.fork()):
+        resource.setrlimit(resource.RLIMIT_CPU, (math.ceil(seconds), math.ceil(seconds)))
         _run([*map(str, words)], folder, memory)
-    end, status = time.monotonic() + seconds, None
+    end, status = time.monotonic() + 30 * seconds, None
     while status is None and time.monotonic() < end:
         ended, found = os.waitpid(child, os.WNOHANG)
         status = found if ended else time.sleep(0.005)
     if status is None:
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
-        return f"did not end in {seconds:g} s"
+        return f"did not end in {30 * seconds:g} s"
+    if os.WIFSIGNALED(status) and os.WTERMSIG(status) in (signal.SIGXCPU, signal.SIGKILL):
+        return f"did not end in {seconds:g} s of the processor's time"
     if os.WIFSIGNALED(status):
         return f"was killed by {signal.Signals(os.WTERMSIG(status)).name}"
     out, err = ((folder / name).read_text(errors="replace") for name in ("stdout", "stderr"))

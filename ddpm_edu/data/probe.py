@@ -12,6 +12,7 @@ import contextlib
 import hashlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -21,6 +22,7 @@ from pathlib import Path
 import h5py
 
 from ddpm_edu.errors import DatasetError
+from ddpm_edu.patience import patience
 
 _SLOW = 0.5
 """Seconds; a quicker walk is not worth a place in the cache."""
@@ -35,7 +37,7 @@ def check_readable(path: Path) -> None:
     Other faults are left to who reads the file: this knows no names and no layout.
 
     Raises:
-        DatasetError: if reading it loops, crashes, or takes far more memory than the file has bytes.
+        DatasetError: if reading it loops, crashes, waits, or takes far more memory than the file has bytes.
     """
     try:
         key = _fingerprint(path)
@@ -75,6 +77,7 @@ def _cache() -> Path:
 def _ask(path: Path) -> dict[str, object]:
     """The helper's answer; an empty one where no helper can be started, as in a frozen program."""
     global _helper
+    seconds = patience()
     if _helper is None or _helper[0] != os.getpid() or _helper[1].poll() is not None:
         _helper = _start()
     if _helper is None:
@@ -83,12 +86,38 @@ def _ask(path: Path) -> dict[str, object]:
     try:
         process.stdin.write(json.dumps(os.path.abspath(path)) + "\n")
         process.stdin.flush()
-        return json.loads(process.stdout.readline())
+        while True:
+            line, in_time = _line(process, seconds)
+            if line != ".\n":
+                break
+        return json.loads(line) if in_time else {"problem": f"lets its reader wait for {seconds:g} s"}
     except (OSError, ValueError):
-        return {}
+        return {"problem": "ends the process that reads it"}
     except BaseException:  # Ctrl-C: a late answer would be taken for the next file's
         process.kill()
         raise
+
+
+def _line(process: subprocess.Popen[str], seconds: float) -> tuple[str, bool]:
+    """The helper's next line, and whether it came in time; if not, the helper and its fork are killed."""
+    late = threading.Event()
+
+    def end() -> None:
+        late.set()
+        with contextlib.suppress(OSError):
+            if hasattr(os, "killpg"):
+                os.killpg(process.pid, signal.SIGKILL)  # it leads a session of its own
+            else:
+                process.kill()
+
+    timer = threading.Timer(seconds, end)
+    timer.daemon = True
+    timer.start()
+    try:
+        line = process.stdout.readline()
+    finally:
+        timer.cancel()
+    return line, not late.is_set()
 
 
 def _start() -> tuple[int, subprocess.Popen[str]] | None:

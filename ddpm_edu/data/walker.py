@@ -1,6 +1,7 @@
 """Walks through HDF5 files, in a process of its own whose end harms nobody; see `ddpm_edu.data.probe`.
 
-Started as `python -m ddpm_edu.data.walker`, it reads one path a line and answers each with a line of JSON.
+Started as `python -m ddpm_edu.data.walker`, it reads one path a line and answers each with a line of JSON;
+a line of a dot now and then tells that it is at work.
 Each file is opened in a fork, which the kernel stops when it computes for seconds without getting on, or asks
 for much more memory than the file can explain.
 """
@@ -13,6 +14,7 @@ import math
 import os
 import signal
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -137,17 +139,30 @@ def _refuse_allocation(error: Exception) -> None:
         raise MemoryError
 
 
-_before = 0
+_before: tuple[int, int] | None = None
+_resident_before = _most_granted = 0
+_last_sign = 0.0
+_signs = 1
+"""File descriptor that takes a line of a dot for a sign of life."""
 
 
 def _go_on(size: int) -> None:
-    """Grants the next piece, of so many bytes, its time and memory."""
-    global _before
+    """Grants the next piece, of so many bytes, its time and memory; gives a sign of life."""
+    global _before, _last_sign, _resident_before, _most_granted
+    if time.monotonic() - _last_sign > 1:
+        _last_sign = time.monotonic()
+        os.write(_signs, b".\n")
     if resource is None:
         return
     used = resource.getrusage(resource.RUSAGE_SELF)
+    resident = used.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    if _before is None:
+        _resident_before = resident
+    elif resident > _resident_before + _most_granted:  # macOS sets no limit to a process's memory
+        raise MemoryError
     now = math.ceil(used.ru_utime + used.ru_stime) + STUCK + size // 2**24
     memory = _SPARE + 2 * size
+    _most_granted = max(_most_granted, memory)
     if (now, memory) != _before:
         _before = (now, memory)
         with contextlib.suppress(ValueError, OSError):
@@ -168,19 +183,27 @@ def _address_space() -> int:
 
 def _in_fork(path: str) -> dict[str, object]:
     """Walks in a fork of this process; it says how the fork ended if it did not end well."""
+    global _signs
     if not hasattr(os, "fork"):
         return walk(path)
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
         try:
+            _signs = writing
+            found = json.dumps(walk(path))
             with os.fdopen(writing, "w") as answer:
-                json.dump(walk(path), answer)
+                answer.write(found)
         finally:
             os._exit(0)
     os.close(writing)
+    text = ""
     with os.fdopen(reading) as answer:
-        text = answer.read()
+        for line in answer:
+            if line == ".\n":
+                print(".", flush=True)
+            else:
+                text = line
     status = os.waitpid(child, 0)[1]
     if text:
         return json.loads(text)

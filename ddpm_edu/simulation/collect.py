@@ -256,12 +256,12 @@ def _assemble(
 
 def collection_settings(out: str | Path) -> dict[str, Any] | None:
     """The settings that a complete file was collected with, n among them; None if it is something else."""
-    import h5py
+    from ddpm_edu.data.hdf5 import READ_ERRORS, open_hdf5
 
     try:
-        with h5py.File(out, "r") as file:
+        with open_hdf5(Path(out), "collect it") as file:
             return json.loads(file["data"].attrs["collection"])
-    except (OSError, KeyError, ValueError, TypeError):
+    except (*READ_ERRORS, TypeError):  # a DatasetError among them
         return None
 
 

@@ -284,9 +284,9 @@ def _assemble(
 def rendering_settings(out: str | Path) -> dict[str, Any] | None:
     """What a complete file was rendered from; None if it is something else."""
     try:
-        with h5py.File(out, "r") as file:
+        with open_hdf5(Path(out), "render it") as file:
             return json.loads(file["data"].attrs["rendering"])
-    except (OSError, KeyError, ValueError, TypeError):
+    except (*READ_ERRORS, TypeError):  # a DatasetError among them
         return None
 
 

@@ -24,26 +24,14 @@ from typing import Any
 
 from tqdm.auto import tqdm
 
-from ddpm_edu.errors import ConfigError, SimulatorError, UserError
+from ddpm_edu.errors import SimulatorError, UserError
 from ddpm_edu.machine import usable_cores
+from ddpm_edu.patience import patience
 
 MAX_LOSSES = 3
 """A piece of work may be lost so often with its worker before everything stops."""
 STARTING = 5
 """Until a worker's first sign, libraries load and compile: the limit is so many times as long."""
-
-
-def patience() -> float:
-    """Seconds without a sign of life after which a simulator counts as hung; a step takes 0.01 to 0.2.
-
-    Raises:
-        ConfigError: if the environment variable DDPM_EDU_PATIENCE is no positive number.
-    """
-    text = os.environ.get("DDPM_EDU_PATIENCE", "120")
-    with contextlib.suppress(ValueError):
-        if 0 < (seconds := float(text)) <= threading.TIMEOUT_MAX:
-            return seconds
-    raise ConfigError(f"DDPM_EDU_PATIENCE is {text!r}; a positive number of seconds is wanted")
 
 
 def default_workers(pieces: int | None = None) -> int:

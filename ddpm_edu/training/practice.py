@@ -11,13 +11,13 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-import h5py
 import numpy as np
 import torch
 from torch import Tensor
 
 from ddpm_edu.config import Config
 from ddpm_edu.data.demonstrations import Demonstrations
+from ddpm_edu.data.hdf5 import open_hdf5
 from ddpm_edu.data.windows import Windows
 from ddpm_edu.data.writer import Demonstration, DemonstrationWriter
 from ddpm_edu.factory import build_policy
@@ -68,7 +68,7 @@ def write_down(
     task, encoder = policy.config.task, policy.obs_encoder.eval()
     generator = torch.Generator().manual_seed(seed)
     masks: dict[str, list[str]] = {}
-    with h5py.File(pictures, "r") as file:
+    with open_hdf5(pictures, "make it with: ddpm-edu data render") as file:
         env_args = file["data"].attrs["env_args"]
     with DemonstrationWriter(out, json.loads(env_args), masks=masks) as writer:
         number = 0
