@@ -100,14 +100,18 @@ def draw_forming(
         left: (N,) bool, which of them will arrive on the left: those are full, the others dashed.
         radius: of the obstacle.
         title: such as "k = 42".
-        small: for a strip of four: without names of the axes.
+        small: for a strip of four.
     """
     axes = figure.add_axes((0.16, 0.12, 0.8, 0.74) if small else (0.1, 0.13, 0.87, 0.75))
     _draw_obstacle(axes, radius)
     _draw_ways(axes, trajectories, np.asarray(left), linewidth=0.5 if small else 0.9, alpha=0.6)
     axes.set(xlim=(-1.4, 1.4), ylim=(-1.4, 1.4), xticks=(-1, 0, 1), yticks=(-1, 0, 1), aspect="auto")
     axes.set_title(title, weight="bold")
-    if not small:
+    if small:
+        axes.set(xticks=(-1, 1), yticks=(-1, 1))
+        axes.set_xlabel("x: forward", fontsize=8, labelpad=-8)
+        axes.set_ylabel("y: to the left", fontsize=8, labelpad=-10)
+    else:
         axes.set(xlabel="x: forward, normalised", ylabel="y: to the left, normalised")
 
 

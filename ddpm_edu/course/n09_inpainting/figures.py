@@ -70,10 +70,11 @@ def plot_ways_to_sample(
         shown: so many paths of each are drawn.
     """
     with house_style():
-        figure = new_figure(3.2)
+        figure = new_figure(3.5)
         for axes, (name, (paths, right)) in zip(figure.subplots(1, len(ways)), ways.items(), strict=True):
             draw_paths(axes, paths[:shown], obstacle, right[:shown])
-            axes.set_title(f"{name}\nfits: {float(np.asarray(right).mean()):.0%}")
+            axes.set_title(f"{name}\nfits: {float(np.asarray(right).mean()):.0%}", pad=4)
+            axes.set_anchor("S")  # equal axes are lower than their place: leave the room above them
             axes.set_xlabel("x")
         figure.axes[0].set_ylabel("y", rotation=0)
         headline(figure, text)
