@@ -8,6 +8,11 @@ import numpy as np
 
 from ddpm_edu.data.writer import Demonstration
 from ddpm_edu.simulation.env import ManipulationEnv
+from ddpm_edu.tasks.base import Observation
+from ddpm_edu.tasks.scripted import CLOSE, OPEN, Hand, reach, wrap
+
+LEADING = 25
+"""Steps in which the hand is led to another beginning."""
 
 
 @dataclass(frozen=True)
@@ -25,6 +30,8 @@ class Disturbance:
         push_chance: chance of a push beginning at a step.
         push_length: steps that a push lasts.
         push_size: length of the translation that a push adds, as a fraction of the largest action.
+        elsewhere: share of attempts that are recorded from another beginning: before the first recorded step
+            the hand is led anywhere about the object, open or closed. None for what the task says.
     """
 
     unsteadiness: float = 0.04
@@ -32,6 +39,7 @@ class Disturbance:
     push_chance: float = 0.008
     push_length: int = 3
     push_size: float = 0.7
+    elsewhere: float | None = None
 
 
 def record_attempt(
@@ -50,6 +58,10 @@ def record_attempt(
     disturbance = disturbance or Disturbance()
     rng = np.random.default_rng([seed, 1])  # another stream than the one that draws the first state
     observation, _ = env.reset(seed=seed)
+    elsewhere = env.task.elsewhere if disturbance.elsewhere is None else disturbance.elsewhere
+    # Not drawn where it decides nothing: the demonstrations of a seed stay what they were.
+    if elsewhere and rng.random() < elsewhere:
+        observation = _lead_elsewhere(env, observation, rng)
     expert = env.task.make_expert(env.low_dim_observation(), rng)
     rows: dict[str, list[np.ndarray]] = {}
     actions, states, rewards = [], [], []
@@ -86,3 +98,18 @@ def record_attempt(
         attributes={"seed": seed, **{f"style_{name}": value for name, value in style.items()}},
     )
     return demonstration, bool(terminated)
+
+
+def _lead_elsewhere(env: ManipulationEnv, observation: Observation, rng: np.random.Generator) -> Observation:
+    """Leads the hand to a random place about the object, and returns the observation there."""
+    aside, above, turn = rng.uniform(-0.06, 0.06, 2), rng.uniform(0.0, 0.12), rng.uniform(-0.6, 0.6)
+    gripper = OPEN if rng.random() < 0.5 else CLOSE
+    for _ in range(LEADING):
+        low_dim = env.low_dim_observation()
+        hand = Hand.of(low_dim)
+        place = low_dim["object"][:3] + [*aside, above]
+        action = reach(hand, place, wrap(turn - hand.yaw), 1.0, gripper)
+        observation, _, terminated, _, _ = env.step(action)
+        if terminated:  # picked up on the way, by chance
+            break
+    return observation

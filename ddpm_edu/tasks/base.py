@@ -64,6 +64,8 @@ class Task:
             expert is a dataclass, its fields are recorded with the demonstration, as its style.
         shipped: the observations of which demonstrations come with the repository.
         laptop: settings in which this task's laptop preset differs from the others', by their names.
+        elsewhere: share of the demonstrations that begin with the hand anywhere about the object, open or
+            closed: they show how to begin again after a miss. See `Disturbance`.
         robot: robosuite's name of the robot.
         action_dim: Da of the controller's own action.
         action_scale: what +1 means for each entry: metres, radians, and 1 for the gripper (+1 closes).
@@ -79,6 +81,7 @@ class Task:
     make_expert: Callable[[Observation, np.random.Generator], Expert]
     shipped: tuple[ObservationMode, ...] = ()
     laptop: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    elsewhere: float = 0.0
     robot: str = "Panda"
     action_dim: int = 7
     action_scale: tuple[float, ...] = (0.05, 0.05, 0.05, 0.5, 0.5, 0.5, 1.0)

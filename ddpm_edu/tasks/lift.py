@@ -51,7 +51,9 @@ class LiftExpert:
         # Close only when well placed; move only with the cube held.
         held = ramp(self.HELD_WIDTH + 0.002 - hand.width, 0.0, 0.002) if placed else 0.0
         target[2] += 0.1 * held
-        return reach(hand, target, turn * (1 - held), self.speed, CLOSE if placed else OPEN)
+        # Slowly at last: a policy that closes a step or two early has still the cube between its fingers.
+        speed = self.speed * max(held, ramp(hand.position[2] - grasp[2], -0.03, 0.06))
+        return reach(hand, target, turn * (1 - held), speed, CLOSE if placed else OPEN)
 
 
 TASKS.register(
@@ -63,5 +65,6 @@ TASKS.register(
         make_expert=LiftExpert.draw,
         max_steps=200,
         laptop={"steps": 1000},
+        elsewhere=0.5,
     )
 )
