@@ -56,3 +56,14 @@ def test_lift_is_solved_from_each_start(lift: ManipulationEnv) -> None:
     again, _ = record_attempt(make_env("lift"), 904)  # its cube has the same size in every environment
     assert again.model_xml == lift.model_xml
     np.testing.assert_array_equal(again.states, episodes[-1][0].states)
+
+
+def test_lift_is_also_begun_elsewhere_and_the_way_there_is_not_recorded(lift: ManipulationEnv) -> None:
+    episodes = [record_attempt(lift, seed, Disturbance(elsewhere=1.0)) for seed in range(910, 914)]
+    assert all(success for _, success in episodes)
+    firsts = [{key: values[0] for key, values in episode.obs.items()} for episode, _ in episodes]
+    below = [float(np.abs(first["object"][:3] - first["robot0_eef_pos"]).max()) for first in firsts]
+    assert max(below) < 0.16  # the simulator begins 0.2 m above
+    assert len({bool(np.ptp(first["robot0_gripper_qpos"]) < 0.01) for first in firsts}) == 2
+    usual, _ = record_attempt(lift, 910, Disturbance(elsewhere=0.0))
+    assert len(usual.actions) < 50
