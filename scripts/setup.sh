@@ -80,6 +80,9 @@ if [ $# -eq 0 ] && [ "$(cat "$stamp" 2>/dev/null)" = "$fingerprint" ] && $venv/b
     exit 0
 fi
 
+[ -w . ] || fail "$root cannot be written, and .venv belongs there; copy the clone to a place of your own," \
+    "such as: cp -r '$root' ~/ddpm_edu && cd ~/ddpm_edu && make setup"
+
 # --------------------------------------------------------------------------------- System packages
 
 has_library() { "$python" -c 'import ctypes, sys; ctypes.CDLL(sys.argv[1])' "$1" 2>/dev/null; }
