@@ -53,8 +53,8 @@ def main() -> int:
     write_policy(target, shipped)
 
     before, after = load_policy(arguments.run), load_policy(target)
-    task = checkpoint.config.policy.task
-    demonstrations = Demonstrations.read(shipped_demonstrations(task), task)
+    task, observation = checkpoint.config.policy.task, checkpoint.config.policy.observation
+    demonstrations = Demonstrations.read(shipped_demonstrations(task, observation), task, observation)
     windows = Windows(demonstrations, before.horizon, before.n_obs_steps, before.n_action_steps)
     observations = windows.batch(torch.arange(0, len(windows), len(windows) // 64))["obs"]
     actions = [
