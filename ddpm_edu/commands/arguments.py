@@ -108,7 +108,7 @@ def as_options(group: Any) -> Any:
 
     The classes made here derive from the settings' own, where the help is found; they check nothing.
     """
-    kind, fields, values = type(group), [], {}
+    kind, fields = type(group), []
     hints = get_type_hints(kind)
     for setting in dataclasses.fields(kind):
         name, value, hint = setting.name, getattr(group, setting.name), hints[setting.name]
