@@ -107,7 +107,7 @@ def _lead_elsewhere(env: ManipulationEnv, observation: Observation, rng: np.rand
     for _ in range(LEADING):
         low_dim = env.low_dim_observation()
         hand = Hand.of(low_dim)
-        place = low_dim["object"][:3] + [*aside, above]
+        place = low_dim["object"][:3] + np.array([*aside, above])
         action = reach(hand, place, wrap(turn - hand.yaw), 1.0, gripper)
         observation, _, terminated, _, _ = env.step(action)
         if terminated:  # picked up on the way, by chance
