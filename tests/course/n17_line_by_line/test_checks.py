@@ -58,7 +58,7 @@ def test_the_outlines_sampler_gives_the_packages_trajectories():
             outline.as_the_outline_has_it(policy), empty, torch.zeros_like(empty).bool(), seen, mine
         )
         ours = policy.conditional_sample(empty, generator=torch.Generator().manual_seed(0), cond=seen)
-    torch.testing.assert_close(theirs, ours)
+    torch.testing.assert_close(theirs, ours, atol=1e-4, rtol=1e-4)  # the package samples over packed weights
 
 
 def test_pictures_say_what_the_modules_are():
