@@ -30,7 +30,9 @@ def read(answer: Any) -> Any:
     if isinstance(answer, np.generic) and answer.dtype.kind in "biuf":
         return torch.from_numpy(np.asarray(answer))
     if isinstance(answer, bool | int):
-        return torch.tensor(answer if abs(answer) < 2**63 else math.copysign(math.inf, answer))
+        return torch.tensor(
+            answer if abs(answer) < 2**63 else math.copysign(math.inf, 1 if answer > 0 else -1)
+        )
     if isinstance(answer, float):
         return torch.tensor(answer, dtype=torch.float64)
     if isinstance(answer, list | tuple | range):
