@@ -76,8 +76,10 @@ def attempts(check: str = "") -> Iterator[Attempt]:
 
 
 def _receding(
-    observation, step, predict, To, Ta, max_steps, first=0, more=0, less=0, begin=None, gives="", again=False, zeros=False
+    observation, step, predict, To, Ta, max_steps,
+    first=0, more=0, less=0, begin=None, gives="", again=False, zeros=False,
 ):  # fmt: skip
+    """Receding-horizon control, right or with a part put wrong."""
     history = [torch.zeros_like(observation)] * (To - 1) + [observation] if zeros else [observation] * To
     executed, seen = [], []
     while True:
@@ -95,7 +97,7 @@ def _receding(
 
 
 def main(check: str = "") -> int:
-    """Prints what the checks say, and counts it."""
+    """Prints what the checks say, and counts it; returns how many verdicts are wrong ones."""
     counts = {"right": 0, "refused": 0, "wrong": 0, "passed": 0, "named": 0}
     for attempt in attempts(check):
         verdict = attempt.verdict()

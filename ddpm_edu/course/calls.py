@@ -58,19 +58,31 @@ def outcome(
         quiet: whether what it prints and warns of is dropped.
         seconds: how long it may take; 0 means `SECONDS`.
     """
-    handed = [_handed(value) for value in arguments.values()]
+    with apart(quiet):
+        return attempt(function, arguments, seed, seconds)
+
+
+@contextlib.contextmanager
+def apart(quiet: bool = True) -> Iterator[None]:
+    """What is called here leaves the notebook's random numbers alone; quietly, if wanted."""
     with contextlib.ExitStack() as stack:
         stack.enter_context(torch.random.fork_rng(devices=[]))
         if quiet:
             stack.enter_context(contextlib.redirect_stdout(io.StringIO()))
             stack.enter_context(warnings.catch_warnings())
             warnings.simplefilter("ignore")
-        torch.manual_seed(seed)
-        try:
-            with _limited(seconds or SECONDS):
-                answer = function(*handed)
-        except Exception as error:
-            return error
+        yield
+
+
+def attempt(function: Function, arguments: Arguments, seed: int = 0, seconds: float = 0) -> Any:
+    """`outcome` within `apart`, for many calls in a row."""
+    handed = [_handed(value) for value in arguments.values()]
+    torch.manual_seed(seed)
+    try:
+        with _limited(seconds or SECONDS):
+            answer = function(*handed)
+    except Exception as error:
+        return error
     return read(answer)
 
 

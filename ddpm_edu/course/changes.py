@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import ast
+import pickle
 from collections.abc import Callable, Iterator
-from copy import deepcopy
 from typing import Any
 
 from ddpm_edu.course.changes_of_calls import of_call
@@ -12,29 +12,44 @@ from ddpm_edu.course.changes_of_calls import of_call
 Change = tuple[str, Callable[[ast.AST], ast.AST | None]]
 
 
-def changes(tree: ast.FunctionDef) -> Iterator[tuple[str, ast.FunctionDef]]:
-    names = sorted(
-        {node.arg for node in ast.walk(tree) if isinstance(node, ast.arg)}
-        | {
-            node.id
-            for node in ast.walk(tree)
-            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
-        }
-    )
-    nodes = list(ast.walk(tree))
-    parents = {id(child): node for node in nodes for child in ast.iter_child_nodes(node)}
-    for index, node in enumerate(nodes):
-        for what, change in _changes_of(node, names, parents.get(id(node))):
-            copy = deepcopy(tree)
+Changed = tuple[Callable[[], str], ast.FunctionDef]
+"""What was changed, said when it is asked for; and the function with the change."""
+
+
+def changes(tree: ast.FunctionDef, common: bool = False) -> Iterator[Changed]:
+    """The function with one change, for every place in it.
+
+    Args:
+        tree: the function.
+        common: whether names and numbers, of which there are many, stay as they are.
+    """
+    names = names_in(tree)
+    yield from everywhere(tree, lambda node: _changes_of(node, names, common))
+
+
+def names_in(tree: ast.FunctionDef) -> list[str]:
+    """The names of arguments and variables."""
+    arguments = {node.arg for node in ast.walk(tree) if isinstance(node, ast.arg)}
+    stored = {n.id for n in ast.walk(tree) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+    return sorted(arguments | stored)
+
+
+def everywhere(tree: ast.FunctionDef, at: Callable[[ast.AST], Iterator[Change]]) -> Iterator[Changed]:
+    """Copies of the tree with each change that is possible at each node."""
+    packed = pickle.dumps(tree)
+    for index, node in enumerate(ast.walk(tree)):
+        for what, change in at(node):
+            copy = pickle.loads(packed)
             again = list(ast.walk(copy))
-            above = {id(child): one for one in again for child in ast.iter_child_nodes(one)}
             target = again[index]
             new = change(target)
             if new is None:
                 continue
-            if new is not target and not _put(above[id(target)], target, new):
-                continue
-            yield f"{what}{_near(new, copy)}", copy
+            if new is not target:
+                above = next(one for one in again if any(c is target for c in ast.iter_child_nodes(one)))
+                if not _put(above, target, new):
+                    continue
+            yield (lambda what=what, new=new, copy=copy: f"{what}{_near(new, copy)}"), copy
 
 
 def _put(parent: ast.AST, old: ast.AST, new: ast.AST) -> bool:
@@ -60,7 +75,7 @@ def _near(node: ast.AST, tree: ast.FunctionDef) -> str:
     return ""
 
 
-def _changes_of(node: ast.AST, names: list[str], parent: ast.AST | None) -> Iterator[Change]:
+def _changes_of(node: ast.AST, names: list[str], common: bool) -> Iterator[Change]:
     if isinstance(node, ast.BinOp):
         yield from _of_operation(node)
     elif isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub | ast.Invert):
@@ -85,7 +100,8 @@ def _changes_of(node: ast.AST, names: list[str], parent: ast.AST | None) -> Iter
         and isinstance(node.value, int | float)
         and not isinstance(node.value, bool)
     ):
-        yield from _of_number(node)
+        if not common:
+            yield from _of_number(node)
     elif isinstance(node, ast.Constant) and isinstance(node.value, bool):
         yield "True and False are exchanged", _with(value=not node.value)
     elif isinstance(node, ast.Attribute) and node.attr in ("T", "mT"):
@@ -94,7 +110,7 @@ def _changes_of(node: ast.AST, names: list[str], parent: ast.AST | None) -> Iter
         yield from _of_index(node)
     elif isinstance(node, ast.Slice):
         yield from _of_slice(node)
-    elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
+    elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load) and not common:
         for name in names:
             if name != node.id:
                 yield f"`{name}` stands where `{node.id}` belongs", _with(id=name)
@@ -290,6 +306,12 @@ def _of_block(node: ast.FunctionDef | ast.For | ast.If | ast.While) -> Iterator[
         yield "only one of two cases is looked at", _with(test=ast.Constant(True))
         yield "only one of two cases is looked at", _with(test=ast.Constant(False))
     for index, statement in enumerate(node.body):
+        if isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name):
+            name = statement.targets[0].id
+            yield (
+                f"`{name}` is always 0",
+                lambda n, i=index: (setattr(n.body[i], "value", ast.Constant(0)), n.body[i].value, n)[2],
+            )
         if isinstance(statement, ast.Return | ast.For | ast.While | ast.If):
             continue
         text = ast.unparse(statement).splitlines()[0]

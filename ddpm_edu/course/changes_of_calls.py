@@ -49,8 +49,8 @@ _INSTEAD: dict[str, tuple[str, ...]] = {
     "square": ("abs", "sqrt"),
     "cumprod": ("cumsum",),
     "cumsum": ("cumprod", "sum"),
-    "mean": ("sum", "median", "amax", "prod", "std", "var"),
-    "sum": ("mean", "prod"),
+    "mean": ("sum", "median", "amax", "amin", "std", "var"),
+    "sum": ("mean", "prod", "max"),
     "amin": ("amax", "mean"),
     "amax": ("amin", "mean"),
     "min": ("max",),
@@ -89,6 +89,9 @@ def of_call(node: ast.Call) -> Iterator[Change]:
         yield _LEFT_OUT[name], lambda n: n.func.value if method else n.args[0]
     if name in ("min", "max") and not method and len(node.args) == 2:
         yield _LEFT_OUT[name], lambda n: n.args[1]
+    if method and not node.args and isinstance(node.func.value, ast.BinOp):
+        # (1 - x).sqrt() read as 1 - x.sqrt()
+        yield "a bracket is missing", _to_the_right
     for other in _INSTEAD.get(name, ()):
         field = "attr" if isinstance(node.func, ast.Attribute) else "id"
         yield (
@@ -112,6 +115,12 @@ def of_call(node: ast.Call) -> Iterator[Change]:
         )
     if name in ("where", "clamp") and len(node.args) > 1:
         yield f"an argument of `{name}` is left out", lambda n: (n.args.pop(), n)[1]
+
+
+def _to_the_right(node: ast.Call) -> ast.AST:
+    inside = node.func.value
+    node.func.value = inside.right
+    return ast.BinOp(inside.left, inside.op, node)
 
 
 def _exchanged(node: ast.Call, i: int, j: int) -> ast.Call:

@@ -13,7 +13,6 @@ what the function makes of its arguments (`arguments`), and which slip in the ri
 from __future__ import annotations
 
 import time
-import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -28,6 +27,8 @@ from ddpm_edu.course.calls import (
     Arguments,
     Fresh,
     Function,
+    apart,
+    attempt,
     is_stub,
     outcome,
     students_line,
@@ -43,11 +44,11 @@ from ddpm_edu.course.refusals import (
     same,
 )
 from ddpm_edu.course.suspicions import Suspicion
-from ddpm_edu.course.unused import about_arguments
+from ddpm_edu.course.unused import about_arguments, misread_arguments
 
 __all__ = ["Arguments", "CheckFailed", "Fresh", "Function", "failure", "outcome", "same"]
 
-SEARCH_SECONDS = 1.5
+SEARCH_SECONDS = 2.0
 """So long a check looks for a slip that nobody wrote down."""
 
 
@@ -138,17 +139,17 @@ def check_function(
 
     # An error is no answer: a mistake is recognised by the values that it gives.
     some_value = any(not isinstance(answer, Exception) for answer in answers)
-    for mistake in mistakes if some_value else ():
-        if _is_like(mistake.function, answers, cases, wrong, tolerance):
-            raise failure(exercise, f"Your function {mistake.name}.", mistake.hint)
-    errors = [i for i in wrong if isinstance(answers[i], Exception)]
+    with apart():
+        for mistake in mistakes if some_value else ():
+            if _is_like(mistake.function, answers, cases, wrong, tolerance):
+                raise failure(exercise, f"Your function {mistake.name}.", mistake.hint)
+    errors = any(isinstance(answers[i], Exception) for i in wrong)
     if not errors:
         refuse_new_answers(exercise, function, cases[wrong[0]], answers[wrong[0]], tolerance)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        found = (
-            None if errors else _suspicion(exercise, function, correct, cases, expected, answers, tolerance)
-        )
+    found = None
+    with apart():
+        if not errors:
+            found = _suspicion(exercise, function, correct, cases, expected, answers, tolerance)
         if found is None and some_value:
             found = _slip(correct, answers, expected, cases, wrong, tolerance)
     if found is not None:
@@ -167,7 +168,7 @@ def _is_like(
     order = [*wrong, *(i for i in range(len(cases)) if i not in wrong)]
     values = 0
     for i in order:
-        other = outcome(function, cases[i], quiet=True, seconds=0.3)
+        other = attempt(function, cases[i], seconds=0.3)
         if not same(answers[i], as_wanted(other, answers[i]), tolerance):
             return False
         values += not isinstance(other, Exception)
@@ -225,15 +226,23 @@ def _slip(
         or (answer.shape == right.shape and bool(torch.isfinite(answer).any()))
         for answer, right in zip(answers, expected, strict=True)
     )
-    for search in (slips.slips, slips.pairs_of_slips) if promising else (slips.slips,):
+    searches = [slips.small_slips, slips.insertions_into, slips.pairs_of_slips]
+    for search in searches if promising else searches[:1]:
         for slip in search(correct):
             if time.process_time() > until:
                 return None
             if _is_like(slip.function, answers, cases, wrong, tolerance):
                 return Suspicion(
-                    f"Your answers are those of a right solution in which {slip.what}.",
+                    f"Your answers are those of a right solution in which {slip.what()}.",
                     "Names and lines are those of that solution; look for the like in yours.",
                 )
+        if search is slips.small_slips:
+            values = [answer for answer in answers if not isinstance(answer, Exception)]
+            found = (
+                suspicions.first(misread_arguments(correct, cases, answers, tolerance)) if values else None
+            )
+            if found is not None:
+                return found
     return None
 
 

@@ -101,8 +101,8 @@ _REDUCTIONS: dict[str, Callable[[Tensor, Sequence[int]], Tensor]] = {
 _CUTS: dict[str, Callable[[Tensor, int], Tensor]] = {
     "the first entry is missing": lambda x, axis: x.narrow(axis, 1, x.shape[axis] - 1),
     "the last entry is missing": lambda x, axis: x.narrow(axis, 0, x.shape[axis] - 1),
-    "all but the first entry is missing": lambda x, axis: x.select(axis, 0),
-    "all but the last entry is missing": lambda x, axis: x.select(axis, -1),
+    "only the first entry is there": lambda x, axis: x.select(axis, 0),
+    "only the last entry is there": lambda x, axis: x.select(axis, -1),
 }
 
 

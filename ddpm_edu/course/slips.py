@@ -14,55 +14,56 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from ddpm_edu.course.changes import changes
+from ddpm_edu.course.changes import Changed, changes
+from ddpm_edu.course.insertions import insertions
 
 Function = Callable[..., Any]
 
 
 @dataclass(frozen=True)
 class Slip:
-    """One change.
+    """One change, or two.
 
     Attributes:
-        what: names it, to follow "as if".
+        what: says which, to follow "in which".
         function: the right function, changed.
     """
 
-    what: str
+    what: Callable[[], str]
     function: Function
 
 
-def slips(function: Function) -> Iterator[Slip]:
-    """The function with one change, for every place and change; nothing where its source is not to be had."""
+def small_slips(function: Function) -> Iterator[Slip]:
+    """The function with one thing left out, exchanged or taken for another, for every place and change.
+
+    There are none where its source is not to be had.
+    """
+    yield from _with(changes, function)
+
+
+def insertions_into(function: Function) -> Iterator[Slip]:
+    """The function with one thing put in."""
+    yield from _with(insertions, function)
+
+
+def _with(change: Callable[[ast.FunctionDef], Iterator[Changed]], function: Function) -> Iterator[Slip]:
     tree = _source_of(function)
-    if tree is None:
-        return
-    seen = {ast.unparse(tree)}
-    for what, changed in changes(tree):
-        text = ast.unparse(changed)
-        if text in seen:
-            continue
-        seen.add(text)
+    for what, changed in change(tree) if tree is not None else ():
         made = _compiled(changed, function)
         if made is not None:
             yield Slip(what, made)
 
 
 def pairs_of_slips(function: Function) -> Iterator[Slip]:
-    """The function with two changes, in two places."""
+    """The function with two of the more common changes, in two places."""
     tree = _source_of(function)
     if tree is None:
         return
-    seen = {ast.unparse(tree)}
-    for first, changed in changes(tree):
-        for second, twice in changes(changed):
-            text = ast.unparse(twice)
-            if text in seen:
-                continue
-            seen.add(text)
+    for first, changed in changes(tree, common=True):
+        for second, twice in changes(changed, common=True):
             made = _compiled(twice, function)
             if made is not None:
-                yield Slip(f"{first}, and {second}", made)
+                yield Slip(lambda first=first, second=second: f"{first()}, and {second()}", made)
 
 
 @cache

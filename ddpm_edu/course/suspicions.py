@@ -61,7 +61,8 @@ def by_value(
 
     for value in (0, 1, -1):
         if holds(lambda a, r, value=value: bool((a == value).all())):
-            yield Suspicion(f"Your answer is {value} everywhere, whatever comes.")
+            said = bool(value) if all(a.dtype == torch.bool for a, _ in pairs) else value
+            yield Suspicion(f"Your answer is {said} everywhere, whatever comes.")
     for name, hint, change in _VALUES:
         if tells and holds(lambda a, r, change=change: close(a, change(r), tolerance)):
             yield Suspicion(f"Your answers are {name}.", hint)
@@ -125,7 +126,9 @@ def _constant(
     if factors and all(factor is not None for factor in factors):
         numbers = [float(factor) for factor in factors]
         known = _named(numbers, cases, letters) if len(numbers) == len(cases) else None
-        if all(abs(number - 1) < 1e-4 for number in numbers) or all(number == 0 for number in numbers):
+        if all(abs(number - 1) < 1e-4 for number in numbers) or all(
+            abs(number) < 1e-12 for number in numbers
+        ):
             known = None
         elif known is None and max(numbers) - min(numbers) < 1e-3 * abs(numbers[0]):
             known = _number(numbers[0])
@@ -152,7 +155,11 @@ def _named(
     numbers: Sequence[float], cases: Sequence[Arguments], letters: Mapping[str, Sequence[str]]
 ) -> str | None:
     """What the numbers are, if they differ from case to case as a size or an argument does."""
-    if len(cases) < 2 or len(numbers) != len(cases) or max(numbers) - min(numbers) < 1e-9:
+    if (
+        len(cases) < 2
+        or len(numbers) != len(cases)
+        or max(numbers) - min(numbers) < 1e-3 * max(map(abs, numbers))
+    ):
         return None
     for name, quantity in _quantities(cases, letters):
         for form, rule in _FORMS.items():
@@ -216,6 +223,8 @@ def _quantities(
 
 
 def _number(value: float) -> str:
+    if abs(value) < 1e-3:
+        return f"1/{1 / value:.6g}"
     if abs(value - round(value)) < 1e-3 * max(1, abs(value)):
         return f"{round(value)}"
     if abs(value - round(value, 2)) < 1e-5:

@@ -15,7 +15,7 @@ import pytest
 import torch
 from exercise_checks import message_of
 
-from ddpm_edu.course import checks
+from ddpm_edu.course import checks, diagnosis
 from ddpm_edu.course.build import read_course
 from ddpm_edu.course.diagnosis import Mistake
 from ddpm_edu.paths import course_notebooks
@@ -71,7 +71,10 @@ def test_an_unknown_check_is_told_the_known_ones() -> None:
 
 
 @pytest.mark.parametrize("name", CHECKS)
-def test_no_check_passes_what_is_not_solved(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_no_check_passes_what_is_not_solved(
+    name: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(diagnosis, "SEARCH_SECONDS", 0.03)  # these are no slips
     for kind, function in NOT_SOLVED.items():
         message = message_of(getattr(checks, name), function)
         assert ": not yet.\n" in message, f"{kind}: {message}"

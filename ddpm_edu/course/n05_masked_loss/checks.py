@@ -143,6 +143,7 @@ def padded_loss(function: Function) -> None:
     for seed, (B, T, Da) in enumerate(((4, 6, 3), (3, 3, 2), (4, 4, 4))):
         prediction, target, _ = _cases(B, T, Da, seed + 10)
         is_pad = torch.arange(T) >= T - torch.arange(B)[:, None].clamp(max=T - 1)  # (B, T)
+        is_pad = is_pad.flip(0)  # the first sample has padding, the last has none
         cases.append({"prediction": prediction, "target": target, "is_pad": is_pad})
     check_function(
         "padded_loss",

@@ -179,7 +179,14 @@ def ema_decay(function: Function) -> None:
     Raises:
         CheckFailed: if it is wrong, with what is wrong.
     """
-    points = ((0, 0.75, 0.9999), (1, 0.75, 0.9999), (99, 0.75, 0.9999), (1000, 0.75, 0.9), (10, 0.5, 0.99))
+    points = (
+        (0, 0.75, 0.9999),
+        (1, 0.75, 0.9999),
+        (99, 0.75, 0.9999),
+        (1000, 0.75, 0.9),
+        (10, 0.5, 0.99),
+        (10**9, 0.75, 0.99999),
+    )
     cases = [{"updates": n, "power": power, "max_decay": ceiling} for n, power, ceiling in points]
     check_function(
         "ema_decay",

@@ -237,6 +237,8 @@ def steps_that_fit(function: Function) -> None:
         (20, 8, 0.03, 0.0041, 50),
         (10, 4, 0.05, 0.0437, 100),
         (50, 1, 0.0312, 0.0073, 100),
+        (1, 8, 0.01, 0.004, 80),
+        (8, 4, 0.25, 0.125, 20),
     )
     cases = [dict(zip(names, row, strict=True)) for row in values]
     check_function(

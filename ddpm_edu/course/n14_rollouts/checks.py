@@ -300,6 +300,7 @@ def paired_p_value(function: Function) -> None:
         (5, 1, 6, 0),
         (8, 4, 4, 2),
         (10, 0, 0, 3),
+        (3, 2, 7, 1),
     ):
         counts = torch.tensor([both, only_first, only_second, neither])
         first = torch.tensor([True, True, False, False]).repeat_interleave(counts)  # (N,)
