@@ -124,7 +124,7 @@ def film_in_place(x, cond, weight, bias):
         (checks.residual_block, lambda x, cond, block: block.block_in(x), "does not use `cond`"),
         # An error inside the student's function is not one of its own arguments.
         (checks.residual_block, lambda x, cond, block: block.film(x), "It raises TypeError: FiLM.forward()"),
-        (checks.fitting_horizon, lambda steps, levels: True, "Your answer is 1 everywhere"),
+        (checks.fitting_horizon, lambda steps, levels: True, "Your answer is True everywhere"),
         (checks.fitting_horizon, lambda steps, levels: steps, "returns `steps` as it is"),
         (checks.sinusoidal_embedding, lambda timestep, dim: timestep, "does not use `dim`"),
     ],
