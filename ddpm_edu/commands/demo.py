@@ -8,7 +8,7 @@ from pathlib import Path
 from ddpm_edu.commands.arguments import Settings, takes_settings
 from ddpm_edu.tasks import get_task
 
-DEMONSTRATIONS = 50
+DEMONSTRATIONS = 150
 """How many are collected for a task that ships none."""
 
 
@@ -23,7 +23,7 @@ def demo(
 ) -> int:
     """Train a policy on demonstrations, roll it out in the simulator, and write a report.
 
-    The demonstrations are the shipped ones; where none are, as for Lift, the task's expert gives 50 first.
+    The demonstrations are the shipped ones; where none are, as for Lift, the task's expert gives 150 first.
     Stopped at any moment, the same command goes on from where it was.
 
     Args:

@@ -64,7 +64,7 @@ TASKS.register(
         object_body="cube_main",
         make_expert=LiftExpert.draw,
         max_steps=200,
-        laptop={"steps": 1000},
+        laptop={"steps": 1600},
         elsewhere=0.5,
     )
 )
