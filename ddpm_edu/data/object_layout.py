@@ -149,6 +149,9 @@ def _object_w_last(object: np.ndarray) -> np.ndarray:
     return object[:, [0, 1, 2, 4, 5, 6, 3, 7, 8, 9, 11, 12, 13, 10]]
 
 
+# By hand, and not by scipy's Rotation: that refuses a quaternion of zeros, with which the files of 1.5 begin.
+
+
 def _conjugate(quaternion: np.ndarray) -> np.ndarray:
     return quaternion * [-1, -1, -1, 1]
 

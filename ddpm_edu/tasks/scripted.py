@@ -49,6 +49,7 @@ class Hand:
 
 def rotation_of(quaternion: np.ndarray) -> np.ndarray:
     """(3, 3) rotation of a quaternion (x, y, z, w)."""
+    # scipy's differs in the last digits, and takes twice the time: a seed would give other demonstrations.
     x, y, z, w = np.asarray(quaternion, dtype=np.float64) / np.linalg.norm(quaternion)
     return np.array(
         [
