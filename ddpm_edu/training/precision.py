@@ -13,7 +13,7 @@ from pathlib import Path
 
 import torch
 from accelerate import PartialState
-from accelerate.utils import broadcast_object_list
+from accelerate.utils import broadcast_object_list, parse_flag_from_env
 from torch import Tensor, nn
 
 from ddpm_edu.config import Config
@@ -38,7 +38,8 @@ def with_precision(config: Config, run_dir: str | Path) -> tuple[Config, str]:
         ConfigError: for fp16 on a CPU, which has no arithmetic for it.
     """
     asked, line = config.training.mixed_precision, ""
-    device = PartialState().device.type
+    # As Accelerator will ask for it: asked otherwise, two processes on a CPU would each believe to be alone.
+    device = PartialState(cpu=parse_flag_from_env("ACCELERATE_USE_CPU")).device.type
     if asked == "fp16" and device == "cpu":
         raise ConfigError(
             "training.mixed_precision is 'fp16', which needs a GPU, and this training is on the CPU; "
