@@ -37,6 +37,7 @@ def practise(
         max_minutes: stop cleanly, with a checkpoint, after so many minutes.
     """
     from ddpm_edu.settings import override
+    from ddpm_edu.text import shell_line
     from ddpm_edu.training.checkpoint import (
         Checkpoint,
         find_checkpoint,
@@ -78,12 +79,13 @@ def practise(
     if n_action_steps is not None:
         config = override(config, n_action_steps=n_action_steps)
     policy = joined(config, seeing, load_policy(run_dir / "state"))
-    words = ["ddpm-edu", "practise", f"--eyes {eyes}", f"--path {path}"]
-    words += [f"--states {' '.join(map(str, states))}"] if states else []
-    words += [f"--steps {steps}", f"--batch-size {batch_size}", f"--learning-rate {learning_rate:g}"]
-    words += [f"--n-action-steps {n_action_steps}"] if n_action_steps is not None else []
-    teaching = f"{checkpoint.about.get('command')} --run-dir {checkpoint.about.get('run_dir')}"
-    command = f"{teaching} && {' '.join([*words, f'--seed {seed}'])}"
+    words = ["ddpm-edu", "practise", "--eyes", eyes, "--path", path]
+    words += ["--states", *states] if states else []
+    words += ["--steps", steps, "--batch-size", batch_size, "--learning-rate", f"{learning_rate:g}"]
+    words += ["--n-action-steps", n_action_steps] if n_action_steps is not None else []
+    taught = checkpoint.about
+    teaching = f"{taught.get('command')} {shell_line(['--run-dir', str(taught.get('run_dir'))])}"
+    command = f"{teaching} && {shell_line([*words, '--seed', seed])}"
     about = {**about_run(practice), "command": command, "run_dir": str(run_dir)}
     target = run_dir / "checkpoints" / f"step_{steps:08d}"
     write_policy(target, Checkpoint(steps, config, None, policy.state_dict(), None, about))

@@ -49,6 +49,7 @@ def see(
 
     from ddpm_edu.paths import shipped_demonstrations
     from ddpm_edu.settings import override
+    from ddpm_edu.text import shell_line
     from ddpm_edu.training.checkpoint import load_policy, read_checkpoint
     from ddpm_edu.training.pose import Frames, PoseTeacher, pose_errors, seeing_config, seeing_policy
     from ddpm_edu.training.stop import INTERRUPTED
@@ -80,14 +81,14 @@ def see(
         files.append(scene_file)
     elif scenes:
         files.append(_scenes(task, run_dir, states or shipped_demonstrations(task), scenes, seed, workers))
-    command = ["ddpm-edu", "see", f"--policy {policy}", f"--path {path}"]
-    command += [f"--scene-file {scene_file}"] if scene_file else [f"--scenes {scenes}"]
-    command += [f"--states {states}"] if states and not scene_file else []
-    command += [f"--backbone {backbone}", f"--steps {steps}", f"--batch-size {batch_size}"]
-    command += [f"--learning-rate {learning_rate:g}", f"--seed {seed}"]
+    command = ["ddpm-edu", "see", "--policy", policy, "--path", path]
+    command += ["--scene-file", scene_file] if scene_file else ["--scenes", scenes]
+    command += ["--states", states] if states and not scene_file else []
+    command += ["--backbone", backbone, "--steps", steps, "--batch-size", batch_size]
+    command += ["--learning-rate", f"{learning_rate:g}", "--seed", seed]
     train, valid = Frames(files, task, "train"), Frames([path], task, "valid")
     teacher = PoseTeacher(
-        config, eyes, run_dir, train, valid, {"command": " ".join(command), "run_dir": str(run_dir)}
+        config, eyes, run_dir, train, valid, {"command": shell_line(command), "run_dir": str(run_dir)}
     )
     count = sum(parameter.numel() for parameter in eyes.obs_encoder.parameters())
     print(

@@ -24,6 +24,7 @@ from ddpm_edu.data.actions import matrix_to_axis_angle, quaternion_to_matrix, ro
 from ddpm_edu.data.demonstrations import Demonstrations
 from ddpm_edu.errors import CheckpointError, ConfigError
 from ddpm_edu.factory import build_policy
+from ddpm_edu.files import only_writer
 from ddpm_edu.observation.object_pose import LENGTH, ObjectPoseEncoder, pose_in_hand
 from ddpm_edu.policy import DiffusionPolicy
 from ddpm_edu.settings import differences, override, to_dict
@@ -202,7 +203,14 @@ class PoseTeacher:
 
         Returns:
             Why it stopped before its last step, or None.
+
+        Raises:
+            BusyError: if another process teaches in this folder.
         """
+        with only_writer(self.run_dir):
+            return self._run(max_minutes, progress)
+
+    def _run(self, max_minutes: float | None, progress: bool) -> str | None:
         training, losses, started = self.config.training, [], time.monotonic()
         log = RunLog(self.run_dir, self.step)
         bar = tqdm(total=training.steps, initial=self.step, desc="seeing", unit="step", disable=not progress)

@@ -7,7 +7,8 @@ import torch
 
 from ddpm_edu.cli import main
 from ddpm_edu.data.demonstrations import Demonstrations
-from ddpm_edu.errors import ConfigError
+from ddpm_edu.errors import BusyError, ConfigError
+from ddpm_edu.files import only_writer
 from ddpm_edu.paths import DATA, shipped_demonstrations
 from ddpm_edu.settings import override
 from ddpm_edu.training.checkpoint import load_policy, read_checkpoint
@@ -132,3 +133,10 @@ def test_a_policy_that_sees_already_is_not_given_eyes():
     config = read_checkpoint(TEACHER, training=False).config
     with pytest.raises(ConfigError, match=r"observes 'image'; eyes are given to one that observes 'low_dim'"):
         seeing_config(override(config, policy__observation="image"), "small")
+
+
+def test_one_process_at_a_time_teaches_in_a_folder(frames, tmp_path):
+    teacher = make(frames, tmp_path / "run")
+    with only_writer(tmp_path / "run"), pytest.raises(BusyError):
+        teacher.run(progress=False)
+    assert not (tmp_path / "run" / "log.jsonl").exists()
