@@ -22,7 +22,7 @@ from tqdm.auto import tqdm
 from ddpm_edu.config import Config
 from ddpm_edu.data.actions import matrix_to_axis_angle, quaternion_to_matrix, rotation_6d_to_matrix
 from ddpm_edu.data.demonstrations import Demonstrations
-from ddpm_edu.errors import CheckpointError, ConfigError
+from ddpm_edu.errors import CheckpointError, ConfigError, TrainingError
 from ddpm_edu.factory import build_policy
 from ddpm_edu.files import only_writer
 from ddpm_edu.observation.object_pose import LENGTH, ObjectPoseEncoder, pose_in_hand
@@ -206,6 +206,7 @@ class PoseTeacher:
 
         Raises:
             BusyError: if another process teaches in this folder.
+            TrainingError: at the first loss that is not finite.
         """
         with only_writer(self.run_dir):
             return self._run(max_minutes, progress)
@@ -217,6 +218,12 @@ class PoseTeacher:
         with StopRequest(max_minutes) as stop_requested, closing(log), bar:
             while self.step < training.steps and not stop_requested():
                 losses.append(self._train_step())
+                if not losses[-1].isfinite():
+                    raise TrainingError(
+                        f"the loss is {float(losses[-1])} at step {self.step}, and what was saved is from "
+                        "before; teach again in another --run-dir with a lower --learning-rate than "
+                        f"{training.learning_rate:g}"
+                    )
                 bar.update()
                 last = self.step == training.steps
                 if self.step % training.log_every == 0 or last:

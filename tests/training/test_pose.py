@@ -7,7 +7,7 @@ import torch
 
 from ddpm_edu.cli import main
 from ddpm_edu.data.demonstrations import Demonstrations
-from ddpm_edu.errors import BusyError, ConfigError
+from ddpm_edu.errors import BusyError, ConfigError, TrainingError
 from ddpm_edu.files import only_writer
 from ddpm_edu.paths import DATA, shipped_demonstrations
 from ddpm_edu.settings import override
@@ -140,3 +140,12 @@ def test_one_process_at_a_time_teaches_in_a_folder(frames, tmp_path):
     with only_writer(tmp_path / "run"), pytest.raises(BusyError):
         teacher.run(progress=False)
     assert not (tmp_path / "run" / "log.jsonl").exists()
+
+
+def test_a_loss_that_is_not_finite_ends_it_and_nothing_is_saved(frames, tmp_path):
+    teacher = make(frames, tmp_path / "run")
+    with torch.no_grad():
+        teacher.policy.obs_encoder.head[0].weight[0, 0] = torch.nan
+    with pytest.raises(TrainingError, match="the loss is nan at step 1, and what was saved is from before"):
+        teacher.run(progress=False)
+    assert not (tmp_path / "run" / "checkpoints").exists()
