@@ -16,7 +16,7 @@ from pathlib import Path
 
 import torch
 
-from ddpm_edu.paths import DATA
+from ddpm_edu.paths import shipped_policy
 from ddpm_edu.settings import override
 from ddpm_edu.training.checkpoint import load_policy, read_checkpoint
 from ddpm_edu.training.pose import Frames, PoseTeacher, pose_errors, seeing_config, seeing_policy
@@ -45,7 +45,7 @@ def main() -> None:
     files = {True: [arguments.path, arguments.scenes], False: [arguments.path]}
     train = {scenes: Frames(paths, arguments.task, "train") for scenes, paths in files.items()}
     valid = Frames([arguments.path], arguments.task, "valid")
-    teacher = DATA / "policies" / {"can": "can_transformer"}.get(arguments.task, "square_transformer_45k")
+    teacher = shipped_policy({"can": "can_transformer"}.get(arguments.task, "square_transformer_45k"))
     print(f"{arguments.task}, {arguments.seconds:g} s of CPU time each, held-out demonstrations")
     print("| encoder | seed | parameters | steps | error: median (worst tenth) |\n|---|---|---|---|---|")
     for name in arguments.cases:
@@ -65,7 +65,6 @@ def main() -> None:
                     rate = 2e-3 * min(1, (lesson.step + 1) / 50) * (1 - 0.9 * spent / arguments.seconds)
                     lesson.optimizer.param_groups[0]["lr"] = rate
                     lesson._train_step()
-                    lesson.optimizer.param_groups[0]["lr"] = rate
                 errors = pose_errors(lesson.averaged(), valid)
             count = sum(parameter.numel() for parameter in policy.obs_encoder.parameters())
             print(f"| {name} | {seed} | {count:,} | {lesson.step} | {errors} |", flush=True)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
 from pathlib import Path
 
 
@@ -36,6 +34,7 @@ def practise(
         seed: decides batches and noise.
         max_minutes: stop cleanly, with a checkpoint, after so many minutes.
     """
+    from ddpm_edu.commands.next_step import say_how_it_acts
     from ddpm_edu.settings import override
     from ddpm_edu.text import shell_line
     from ddpm_edu.training.checkpoint import (
@@ -47,7 +46,7 @@ def practise(
     )
     from ddpm_edu.training.practice import Practice, joined, state_view, write_down, write_log
     from ddpm_edu.training.resume import about_run
-    from ddpm_edu.training.stop import INTERRUPTED
+    from ddpm_edu.training.stop import EXIT_CODES
 
     checkpoint = read_checkpoint(eyes, training=False)
     seeing, told = load_policy(eyes), run_dir / "told.hdf5"
@@ -74,7 +73,7 @@ def practise(
         print(
             f"{result.stopped} at step {result.step} of {steps}; saved. The same command goes on from there."
         )
-        return 130 if result.stopped == INTERRUPTED else 0
+        return EXIT_CODES.get(result.stopped, 0)
     config = override(config, data__path=str(path))
     if n_action_steps is not None:
         config = override(config, n_action_steps=n_action_steps)
@@ -91,5 +90,5 @@ def practise(
     write_policy(target, Checkpoint(steps, config, None, policy.state_dict(), None, about))
     write_log(run_dir, find_checkpoint(eyes).parents[1], checkpoint.step)
     print(f"trained {steps} steps to a loss of {result.loss:.4f}; checkpoint: {target}")
-    print(f"watch it act: {Path(sys.argv[0]).name} rollout {shlex.quote(str(run_dir))}")
+    say_how_it_acts(run_dir)
     return None

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
 from pathlib import Path
-
-from ddpm_edu.errors import ConfigError
 
 
 def see(
@@ -47,15 +43,15 @@ def see(
     """
     import torch
 
+    from ddpm_edu.commands.next_step import say_how_it_acts
     from ddpm_edu.paths import shipped_demonstrations
-    from ddpm_edu.settings import override
+    from ddpm_edu.settings import at_least, override
     from ddpm_edu.text import shell_line
     from ddpm_edu.training.checkpoint import load_policy, read_checkpoint
     from ddpm_edu.training.pose import Frames, PoseTeacher, pose_errors, seeing_config, seeing_policy
-    from ddpm_edu.training.stop import INTERRUPTED
+    from ddpm_edu.training.stop import EXIT_CODES
 
-    if scenes < 0:
-        raise ConfigError(f"scenes is {scenes}; it must be at least 0")
+    at_least("scenes", scenes, 0)
     config = override(
         seeing_config(read_checkpoint(policy, training=False).config, backbone),
         data__path=str(path),
@@ -97,9 +93,9 @@ def see(
     stopped = teacher.run(max_minutes)
     if stopped:
         print(f"{stopped} at step {teacher.step} of {steps}; saved. The same command goes on from there.")
-        return 130 if stopped == INTERRUPTED else 0
+        return EXIT_CODES.get(stopped, 0)
     print(f"held-out pictures: {pose_errors(teacher.averaged(), valid)}")
-    print(f"watch it act: {Path(sys.argv[0]).name} rollout {shlex.quote(str(run_dir))}")
+    say_how_it_acts(run_dir)
     return None
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import sys
 import time
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ddpm_edu.commands.arguments import Settings, takes_settings
+from ddpm_edu.commands.next_step import say_how_it_acts
 from ddpm_edu.errors import ConfigError
 from ddpm_edu.training.stop import EXIT_CODES
 
@@ -110,7 +110,7 @@ def _train(
     print(f"trained {result.step} steps to a loss of {result.loss:.4f}; checkpoint: {result.checkpoint}")
     if trainer.best.step is not None:
         print(f"best: step {trainer.best.step}, {trainer.best}: {run_dir / 'checkpoints' / 'best'}")
-    print(f"watch it act: {Path(sys.argv[0]).name} rollout {run_dir}")
+    say_how_it_acts(run_dir)
     return None, None
 
 
