@@ -35,12 +35,14 @@ def practise(
         max_minutes: stop cleanly, with a checkpoint, after so many minutes.
     """
     from ddpm_edu.commands.next_step import say_how_it_acts
+    from ddpm_edu.files import refuse_foreign
     from ddpm_edu.settings import override
     from ddpm_edu.text import shell_line
     from ddpm_edu.training.checkpoint import (
         Checkpoint,
         find_checkpoint,
         load_policy,
+        origin,
         read_checkpoint,
         write_policy,
     )
@@ -50,8 +52,8 @@ def practise(
 
     checkpoint = read_checkpoint(eyes, training=False)
     seeing, told = load_policy(eyes), run_dir / "told.hdf5"
-    if not told.exists():
-        write_down(seeing, path, states, told, seed)
+    refuse_foreign(run_dir, [told.name, f"{told.name}.lock"])
+    write_down(seeing, origin(eyes), path, states, told, seed)
     inside = state_view(seeing)
     config = override(
         checkpoint.config,

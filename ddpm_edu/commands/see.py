@@ -44,11 +44,13 @@ def see(
     import torch
 
     from ddpm_edu.commands.next_step import say_how_it_acts
+    from ddpm_edu.files import refuse_foreign
     from ddpm_edu.paths import shipped_demonstrations
     from ddpm_edu.settings import at_least, override
     from ddpm_edu.text import shell_line
-    from ddpm_edu.training.checkpoint import load_policy, read_checkpoint
+    from ddpm_edu.training.checkpoint import load_policy, origin, read_checkpoint
     from ddpm_edu.training.pose import Frames, PoseTeacher, pose_errors, seeing_config, seeing_policy
+    from ddpm_edu.training.resume import RUN_FILES
     from ddpm_edu.training.stop import EXIT_CODES
 
     at_least("scenes", scenes, 0)
@@ -72,6 +74,7 @@ def see(
     task = config.policy.task
     torch.manual_seed(seed)
     eyes = seeing_policy(config, load_policy(policy))
+    refuse_foreign(run_dir, [*RUN_FILES, "scenes.hdf5", "scenes_states.hdf5", "scenes_states.hdf5.lock"])
     files = [path]
     if scene_file:
         files.append(scene_file)
@@ -84,7 +87,13 @@ def see(
     command += ["--learning-rate", f"{learning_rate:g}", "--seed", seed]
     train, valid = Frames(files, task, "train"), Frames([path], task, "valid")
     teacher = PoseTeacher(
-        config, eyes, run_dir, train, valid, {"command": shell_line(command), "run_dir": str(run_dir)}
+        config,
+        eyes,
+        run_dir,
+        train,
+        valid,
+        {"command": shell_line(command), "run_dir": str(run_dir)},
+        origin(policy),
     )
     count = sum(parameter.numel() for parameter in eyes.obs_encoder.parameters())
     print(
@@ -100,15 +109,27 @@ def see(
 
 
 def _scenes(task: str, run_dir: Path, states: Path, n: int, seed: int, workers: int | None) -> Path:
-    """The file of rendered scenes in the run's folder, made if it is not there."""
-    from ddpm_edu.simulation.render_file import render
-    from ddpm_edu.simulation.scenes import scatter
+    """The file of rendered scenes in the run's folder, made if it is not there.
+
+    Raises:
+        ConfigError: if one is there that was made from other states, with another number or seed.
+    """
+    from ddpm_edu.data.made_from import made_from, refuse_another
+    from ddpm_edu.data.object_layout import SCENES
+    from ddpm_edu.files import only_writer
+    from ddpm_edu.simulation.render_file import RENDERING, render
+    from ddpm_edu.simulation.scenes import scatter, scenes_from
     from ddpm_edu.simulation.workers import default_workers
 
-    seen = run_dir / "scenes.hdf5"
-    if not seen.exists():
-        unseen = run_dir / "scenes_states.hdf5"
-        if not unseen.exists():
+    seen, unseen = run_dir / "scenes.hdf5", run_dir / "scenes_states.hdf5"
+    wanted = scenes_from(states, n, seed)
+    with only_writer(unseen):
+        if seen.exists():
+            refuse_another(seen, (made_from(seen, RENDERING) or {}).get(SCENES), wanted)
+            return seen
+        if unseen.exists():
+            refuse_another(unseen, made_from(unseen, SCENES), wanted)
+        else:
             scatter(states, task, n, unseen, seed)
         render(unseen, seen, workers=workers or default_workers())
         unseen.unlink()

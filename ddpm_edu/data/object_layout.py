@@ -39,7 +39,8 @@ HAND_FIRST = (
 HAND_W_FIRST = "robot0_eef_quat has w first (w x y z): reordered to x y z w"
 OBJECT_W_FIRST = "the quaternions of object have w first (w x y z): reordered to x y z w"
 SCENES = "scenes"
-"""Attribute of a demonstration whose steps do not follow each other; see `ddpm_edu.simulation.scenes`."""
+"""Attribute of a demonstration whose steps do not follow each other, and of their file: what they were made
+from. See `ddpm_edu.simulation.scenes`."""
 SIGN = "robot0_eef_quat has the other sign than the simulator's, -q for q: turned"
 
 

@@ -6,11 +6,12 @@ from dataclasses import asdict
 from pathlib import Path
 
 from ddpm_edu.config import Config, PolicyConfig
+from ddpm_edu.data.made_from import made_from
 from ddpm_edu.presets import PRESETS, preset
 from ddpm_edu.settings import differences, to_dict
-from ddpm_edu.simulation.collect import collection_settings
+from ddpm_edu.simulation.collect import COLLECTION
 from ddpm_edu.simulation.episodes import Disturbance
-from ddpm_edu.simulation.render_file import rendering_settings
+from ddpm_edu.simulation.render_file import RENDERING
 from ddpm_edu.text import shell_line
 
 
@@ -55,12 +56,12 @@ def demonstrations_command(path: str | None) -> str | None:
     """
     if path is None:
         return None
-    rendering = rendering_settings(path)
+    rendering = made_from(path, RENDERING)
     if rendering is not None:
         source, n = rendering["source"], len(rendering["demonstrations"])
         words = ["data", "render", f"runs/demonstrations/{source}", "--n", n]
         return shell_line(["ddpm-edu", *words, "--out", f"runs/demonstrations/{Path(path).name}"])
-    settings = collection_settings(path)
+    settings = made_from(path, COLLECTION)
     if settings is None:
         return None
     defaults = {"task": "can", "n": 200, "observation": "low_dim", "seed": 0}

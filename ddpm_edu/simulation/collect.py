@@ -20,6 +20,7 @@ from typing import Any
 
 from tqdm.auto import tqdm
 
+from ddpm_edu.data.made_from import made_from
 from ddpm_edu.data.writer import DemonstrationWriter
 from ddpm_edu.errors import ConfigError, DatasetError, SimulatorError
 from ddpm_edu.files import only_writer, write_atomically
@@ -29,6 +30,8 @@ from ddpm_edu.simulation.kept import load_demonstration, prepare_folder, save_de
 from ddpm_edu.simulation.workers import Workers
 from ddpm_edu.tasks import ObservationMode, Task, get_task
 
+COLLECTION = "collection"
+"""Attribute of a collected file: its settings, n among them; see `ddpm_edu.data.made_from`."""
 # Changes when the same settings would give other demonstrations, so that no old attempt is mixed in.
 _RECIPE = 1
 _SEEDS_PER_COLLECTION = 1_000_000
@@ -124,7 +127,7 @@ def _collect(
     overwrite: bool,
     progress: bool,
 ) -> Collection:
-    found = collection_settings(out)
+    found = made_from(out, COLLECTION)
     if found == {**settings, "n": n}:
         return _summary(out, n)
     if os.path.lexists(out) and found is None:
@@ -141,7 +144,7 @@ def _collect(
             chosen = _first_successes(kept, n)
             _assemble(out, task, observation, settings, folder, kept, chosen)
     finally:
-        if out.exists() and collection_settings(out) == {**settings, "n": n}:
+        if made_from(out, COLLECTION) == {**settings, "n": n}:
             shutil.rmtree(folder, ignore_errors=True)
     return _summary(out, n)
 
@@ -245,24 +248,13 @@ def _assemble(
         env.close()
     attempts = chosen[-1] + 1
     attributes = {
-        "collection": json.dumps({**settings, "n": len(chosen)}),
+        COLLECTION: json.dumps({**settings, "n": len(chosen)}),
         "attempts": attempts,
         "failures": sum(not kept[number] for number in range(attempts)),
     }
     with DemonstrationWriter(out, env_args, seed=settings["seed"], attributes=attributes) as writer:
         for number in chosen:
             writer.add(load_demonstration(folder / f"attempt_{number}.zip"))
-
-
-def collection_settings(out: str | Path) -> dict[str, Any] | None:
-    """The settings that a complete file was collected with, n among them; None if it is something else."""
-    from ddpm_edu.data.hdf5 import READ_ERRORS, open_hdf5
-
-    try:
-        with open_hdf5(Path(out), "collect it") as file:
-            return json.loads(file["data"].attrs["collection"])
-    except (*READ_ERRORS, TypeError):  # a DatasetError among them
-        return None
 
 
 def _summary(out: Path, n: int) -> Collection:

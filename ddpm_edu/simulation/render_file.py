@@ -22,6 +22,8 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from ddpm_edu.data.hdf5 import READ_ERRORS, first_line, get_member, open_hdf5, place, read_into
+from ddpm_edu.data.made_from import made_from
+from ddpm_edu.data.object_layout import SCENES
 from ddpm_edu.data.validation import (
     check_declared,
     data_group,
@@ -39,6 +41,8 @@ from ddpm_edu.simulation.kept import load_demonstration, prepare_folder, save_de
 from ddpm_edu.simulation.workers import Workers
 from ddpm_edu.tasks import TASKS, Task, task_of_environment
 
+RENDERING = "rendering"
+"""Attribute of a rendered file: what it was rendered from; see `ddpm_edu.data.made_from`."""
 # Changes when the same file would give other pictures, so that none of an earlier version is mixed in.
 _RECIPE = 1
 _TOLERANCE = 0.01
@@ -102,6 +106,8 @@ def render(
     task, names, masks = _outline(source)
     names = names[:n]
     settings = {"recipe": _RECIPE, "source": source.name, "sha256": sha256(source), "demonstrations": names}
+    if scenes := made_from(source, SCENES):  # of those who look for them in the result
+        settings[SCENES] = scenes
     with only_writer(out):
         return _render(source, out, task, names, masks, settings, workers, overwrite, progress)
 
@@ -117,7 +123,7 @@ def _render(
     overwrite: bool,
     progress: bool,
 ) -> Rendering:
-    found = rendering_settings(out)
+    found = made_from(out, RENDERING)
     if found == settings:
         return Rendering(out, len(names), _steps(out, names), kept=len(names))
     if os.path.lexists(out) and (found is None or not overwrite or out.samefile(source)):
@@ -136,7 +142,7 @@ def _render(
                     bar.update()
             _assemble(out, task, settings, folder, names, masks)
     finally:
-        if rendering_settings(out) == settings:
+        if made_from(out, RENDERING) == settings:
             shutil.rmtree(folder, ignore_errors=True)
     return Rendering(out, len(names), _steps(out, names), kept=len(done))
 
@@ -274,20 +280,11 @@ def _assemble(
     with DemonstrationWriter(
         out,
         description,
-        attributes={"rendering": json.dumps(settings)},
+        attributes={RENDERING: json.dumps(settings)},
         masks={key: members for key, members in chosen.items() if members},
     ) as writer:
         for name in names:
             writer.add(load_demonstration(folder / f"{name}.zip"), name)
-
-
-def rendering_settings(out: str | Path) -> dict[str, Any] | None:
-    """What a complete file was rendered from; None if it is something else."""
-    try:
-        with open_hdf5(Path(out), "render it") as file:
-            return json.loads(file["data"].attrs["rendering"])
-    except (*READ_ERRORS, TypeError):  # a DatasetError among them
-        return None
 
 
 def _steps(out: Path, names: list[str]) -> int:

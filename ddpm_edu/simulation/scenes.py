@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -19,6 +20,7 @@ from ddpm_edu.data.object_layout import SCENES
 from ddpm_edu.data.validation import data_group, demonstration_names, masked_names
 from ddpm_edu.data.writer import Demonstration, DemonstrationWriter
 from ddpm_edu.errors import ConfigError
+from ddpm_edu.files import sha256
 from ddpm_edu.simulation.env import ManipulationEnv, make_env
 from ddpm_edu.tasks import Task, get_task
 
@@ -49,8 +51,7 @@ def scatter(source: str | Path, task: str | Task, n: int, out: str | Path, seed:
     try:
         env.reset(seed=0)
         shaker = _Shaker(env, states, floor, np.random.default_rng([seed, 77]))
-        settings = {"source": Path(source).name, "n": n, "seed": seed}
-        attributes = {"scenes": json.dumps(settings)}
+        attributes = {SCENES: json.dumps(scenes_from(source, n, seed))}
         with DemonstrationWriter(out, env.env_args(), seed=seed, attributes=attributes) as writer:
             for first in range(0, n, PER_DEMONSTRATION):
                 scenes = np.stack([shaker.scene() for _ in range(min(PER_DEMONSTRATION, n - first))])
@@ -59,6 +60,11 @@ def scatter(source: str | Path, task: str | Task, n: int, out: str | Path, seed:
                 writer.add(Demonstration({}, nothing, scenes, np.zeros(len(scenes)), env.model_xml, unlike))
     finally:
         env.close()
+
+
+def scenes_from(source: str | Path, n: int, seed: int) -> dict[str, Any]:
+    """What scenes are made from, by the options of ddpm-edu see; see `ddpm_edu.data.made_from`."""
+    return {"states": sha256(source), "scenes": n, "seed": seed}
 
 
 def _states(source: Path) -> tuple[np.ndarray, np.ndarray]:

@@ -24,7 +24,7 @@ import torch
 from ddpm_edu.config import Config, PolicyConfig
 from ddpm_edu.errors import CheckpointError, UserError
 from ddpm_edu.factory import build_policy
-from ddpm_edu.files import remove_folder, write_folder
+from ddpm_edu.files import remove_folder, sha256, write_folder
 from ddpm_edu.policy import DiffusionPolicy
 from ddpm_edu.settings import from_dict, to_dict
 from ddpm_edu.training.files import (
@@ -162,6 +162,16 @@ def find_checkpoint(path: str | Path) -> Path:
     if not found:
         raise CheckpointError(f"{path} holds no checkpoint; train one with: ddpm-edu train --run-dir {path}")
     return found[-1]
+
+
+def origin(path: str | Path) -> dict[str, str]:
+    """Which weights a run or checkpoint acts with: where they are, and their SHA-256.
+
+    Raises:
+        CheckpointError: if there is no such checkpoint.
+    """
+    path = find_checkpoint(path)
+    return {"path": str(path), "sha256": sha256(path / "ema.safetensors")}
 
 
 def read_checkpoint(path: str | Path, training: bool = True) -> Checkpoint:

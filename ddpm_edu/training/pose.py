@@ -6,6 +6,7 @@ here: the denoiser is a state policy's, and the encoder learns to say what that 
 
 from __future__ import annotations
 
+import hashlib
 import math
 import time
 from collections.abc import Sequence
@@ -22,23 +23,25 @@ from tqdm.auto import tqdm
 from ddpm_edu.config import Config
 from ddpm_edu.data.actions import matrix_to_axis_angle, quaternion_to_matrix, rotation_6d_to_matrix
 from ddpm_edu.data.demonstrations import Demonstrations
-from ddpm_edu.errors import CheckpointError, ConfigError, TrainingError
+from ddpm_edu.errors import CheckpointError, ConfigError
 from ddpm_edu.factory import build_policy
 from ddpm_edu.files import only_writer
 from ddpm_edu.observation.object_pose import LENGTH, ObjectPoseEncoder, pose_in_hand
 from ddpm_edu.policy import DiffusionPolicy
-from ddpm_edu.settings import differences, override, to_dict
+from ddpm_edu.settings import override
 from ddpm_edu.tasks import get_task
 from ddpm_edu.training.checkpoint import (
     Checkpoint,
     list_checkpoints,
     load_state,
     read_checkpoint,
-    save_checkpoint,
 )
 from ddpm_edu.training.ema import make_ema
+from ddpm_edu.training.fingerprint import fingerprint
 from ddpm_edu.training.log import RunLog
-from ddpm_edu.training.optimizer import make_learning_rate
+from ddpm_edu.training.losses import Losses
+from ddpm_edu.training.optimizer import make_learning_rate, set_learning_rate
+from ddpm_edu.training.resume import DEMONSTRATIONS, INIT_FROM, clear_the_way, refuse_another_run, save_finite
 from ddpm_edu.training.stop import StopRequest
 
 
@@ -55,6 +58,7 @@ class Frames:
         seen = [Demonstrations.read(path, task, "image", filter_key=mask) for path in paths]
         known = [Demonstrations.read(path, task, "low_dim", filter_key=mask) for path in paths]
         self.sizes = [len(one.action) for one in seen]
+        self.fingerprint = fingerprint(*seen, *known)
         self._images, self._readings = {}, {}
         for key in get_task(task).image:
             parts = [torch.from_numpy(one.obs[key.name]) for one in seen]
@@ -161,10 +165,11 @@ class PoseTeacher:
         train: what to learn from. Each file counts the same in a batch, however many frames it has.
         valid: what to be judged on.
         about: kept in the checkpoints, such as the command.
+        given: the policy that is given eyes, as `ddpm_edu.training.checkpoint.origin` tells.
 
     Raises:
-        ConfigError: if the folder holds a run of another configuration, or the policy's encoder tells
-        nothing.
+        ConfigError: if the folder holds a run of another configuration, on other pictures or of another
+            policy, or if the policy's encoder tells nothing.
     """
 
     def __init__(
@@ -175,13 +180,17 @@ class PoseTeacher:
         train: Frames,
         valid: Frames,
         about: dict[str, Any] | None = None,
+        given: dict[str, str] | None = None,
     ) -> None:
         if not isinstance(policy.obs_encoder, ObjectPoseEncoder):
             raise ConfigError(
                 "vision.tells is 'features'; an encoder can be taught only if it tells 'object'"
             )
         self.config, self.policy, self.run_dir = config, policy, Path(run_dir)
-        self.train, self.valid, self.about = train, valid, about or {}
+        self.train, self.valid = train, valid
+        seen = "".join(frames.fingerprint for frames in (train, valid))
+        self.about = {**(about or {}), DEMONSTRATIONS: hashlib.sha256(seen.encode()).hexdigest()}
+        self.about |= {INIT_FROM: given} if given else {}
         self.checkpoints = self.run_dir / "checkpoints"
         training = config.training
         self.generator = torch.Generator().manual_seed(training.seed)
@@ -206,28 +215,26 @@ class PoseTeacher:
 
         Raises:
             BusyError: if another process teaches in this folder.
-            TrainingError: at the first loss that is not finite.
+            TrainingError: if a loss or a weight is not finite any more.
+            UserError: if the folder holds other things than a run.
         """
         with only_writer(self.run_dir):
+            clear_the_way(self.run_dir, self.step)
             return self._run(max_minutes, progress)
 
     def _run(self, max_minutes: float | None, progress: bool) -> str | None:
-        training, losses, started = self.config.training, [], time.monotonic()
+        training, started = self.config.training, time.monotonic()
+        losses = Losses(self.checkpoints, training)
         log = RunLog(self.run_dir, self.step)
         bar = tqdm(total=training.steps, initial=self.step, desc="seeing", unit="step", disable=not progress)
         with StopRequest(max_minutes) as stop_requested, closing(log), bar:
             while self.step < training.steps and not stop_requested():
-                losses.append(self._train_step())
-                if not losses[-1].isfinite():
-                    raise TrainingError(
-                        f"the loss is {float(losses[-1])} at step {self.step}, and what was saved is from "
-                        "before; teach again in another --run-dir with a lower --learning-rate than "
-                        f"{training.learning_rate:g}"
-                    )
+                losses.add(self._train_step())
+                losses.read(self.step)
                 bar.update()
                 last = self.step == training.steps
                 if self.step % training.log_every == 0 or last:
-                    loss, losses = float(torch.stack(losses).mean()), []
+                    loss = losses.mean()
                     rate = self.learning_rate.get_last_lr()[0]
                     seconds = self.seconds + time.monotonic() - started
                     log.write(self.step, loss=loss, learning_rate=rate, seconds=seconds)
@@ -285,18 +292,14 @@ class PoseTeacher:
         }
         state = self.policy.state_dict(), self.averaged().state_dict()
         checkpoint = Checkpoint(self.step, self.config, *state, training, self.about)
-        save_checkpoint(self.checkpoints, checkpoint, keep=self.config.training.keep_checkpoints)
+        save_finite(self.checkpoints, checkpoint)
 
     def _resume(self) -> None:
         if not list_checkpoints(self.checkpoints):
             return
         checkpoint = read_checkpoint(self.run_dir)
-        if changed := differences(to_dict(checkpoint.config), to_dict(self.config)):
-            name, old, new = changed[0]
-            raise ConfigError(
-                f"{self.run_dir} holds a run with {name} = {old!r}, and {new!r} is asked for; "
-                "choose another --run-dir, or the same settings to resume it"
-            )
+        given = self.about.get(INIT_FROM) if INIT_FROM in checkpoint.about else None  # else from before it
+        refuse_another_run(self.run_dir, checkpoint, self.config, self.about[DEMONSTRATIONS], given)
         load_state(self.policy, checkpoint.weights, self.run_dir)
         load_state(self.averaged(), checkpoint.ema, self.run_dir)
         state = checkpoint.training
@@ -311,6 +314,8 @@ class PoseTeacher:
                 f"{self.run_dir} does not hold what resuming needs ({error!r}); remove its newest checkpoint"
             ) from None
         self.step = checkpoint.step
+        if checkpoint.config.training.steps != self.config.training.steps:
+            set_learning_rate(self.learning_rate)
 
 
 def pose_loss(estimate: Tensor, wanted: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ goes on with them from the weights that the policy has; the trained denoiser and
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -18,10 +18,11 @@ from torch import Tensor
 from ddpm_edu.config import Config
 from ddpm_edu.data.demonstrations import Demonstrations
 from ddpm_edu.data.hdf5 import open_hdf5
+from ddpm_edu.data.made_from import made_from, refuse_another
 from ddpm_edu.data.windows import Windows
 from ddpm_edu.data.writer import Demonstration, DemonstrationWriter
 from ddpm_edu.factory import build_policy
-from ddpm_edu.files import write_atomically
+from ddpm_edu.files import only_writer, sha256, write_atomically
 from ddpm_edu.observation.object_pose import LENGTH, ObjectPoseEncoder, pose_in_hand
 from ddpm_edu.policy import DiffusionPolicy
 from ddpm_edu.settings import override
@@ -29,6 +30,8 @@ from ddpm_edu.training.log import read_log
 from ddpm_edu.training.pose import seeing_policy
 from ddpm_edu.training.trainer import Trainer
 
+TOLD = "told"
+"""Attribute of the file of what eyes tell: what it was made from; see `ddpm_edu.data.made_from`."""
 PLACE_ERROR, TURN_ERROR = 0.0015, 0.02
 """Standard deviations, metres and radians, of the errors that stand for the eyes' without pictures."""
 
@@ -47,30 +50,59 @@ def state_view(policy: DiffusionPolicy) -> DiffusionPolicy:
     return inside
 
 
-@torch.no_grad()
 def write_down(
     policy: DiffusionPolicy,
+    eyes: Mapping[str, str],
     pictures: str | Path,
     states: Sequence[str | Path],
-    out: str | Path,
+    out: Path,
     seed: int = 0,
 ) -> None:
     """Demonstrations whose `object` entry is what a policy's eyes tell, as a robomimic file of states.
 
+    A file that is there already, made from the same things, is left as it is.
+
     Args:
         policy: one that sees.
+        eyes: which one, as `ddpm_edu.training.checkpoint.origin` tells.
         pictures: demonstrations with both cameras; their masks are kept.
         states: further demonstrations without pictures, to train on: what eyes would tell is the truth with
             errors of the usual size, in the eyes' own convention.
         out: the file to make.
         seed: of the errors.
+
+    Raises:
+        ConfigError: if the file that is there was made from other things.
+        BusyError: if another process is making it.
     """
+    wanted = {
+        "eyes": eyes["sha256"],
+        "path": sha256(pictures),
+        "states": [sha256(path) for path in states],
+        "seed": seed,
+    }
+    with only_writer(out):
+        if out.exists():
+            refuse_another(out, made_from(out, TOLD), wanted)
+        else:
+            _write_down(policy, pictures, states, out, seed, {TOLD: json.dumps(wanted)})
+
+
+@torch.no_grad()
+def _write_down(
+    policy: DiffusionPolicy,
+    pictures: str | Path,
+    states: Sequence[str | Path],
+    out: Path,
+    seed: int,
+    attributes: dict[str, str],
+) -> None:
     task, encoder = policy.config.task, policy.obs_encoder.eval()
     generator = torch.Generator().manual_seed(seed)
     masks: dict[str, list[str]] = {}
     with open_hdf5(pictures, "make it with: ddpm-edu data render") as file:
         env_args = file["data"].attrs["env_args"]
-    with DemonstrationWriter(out, json.loads(env_args), masks=masks) as writer:
+    with DemonstrationWriter(out, json.loads(env_args), attributes=attributes, masks=masks) as writer:
         number = 0
         for path, mask in [(pictures, "train"), (pictures, "valid"), *((path, "train") for path in states)]:
             seen = path == pictures

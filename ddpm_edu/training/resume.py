@@ -11,7 +11,7 @@ import torch
 
 from ddpm_edu.config import Config
 from ddpm_edu.errors import CheckpointError, ConfigError
-from ddpm_edu.files import sha256
+from ddpm_edu.files import remove_unfinished
 from ddpm_edu.settings import differences, to_dict
 from ddpm_edu.training.checkpoint import (
     BEST,
@@ -21,9 +21,13 @@ from ddpm_edu.training.checkpoint import (
     list_checkpoints,
     load_state,
     newest_step,
+    origin,
     read_checkpoint,
+    refuse_impostors,
+    save_checkpoint,
 )
 from ddpm_edu.training.files import split_tensors
+from ddpm_edu.training.losses import diverged
 from ddpm_edu.training.optimizer import set_learning_rate
 from ddpm_edu.training.validation import Best
 
@@ -32,6 +36,9 @@ if TYPE_CHECKING:
 
 DEMONSTRATIONS, INIT_FROM = "demonstrations", "init_from"
 """Entries of `Checkpoint.about`: the fingerprint of what is learned from, and where the weights came from."""
+
+RUN_FILES = ("checkpoints", "log.jsonl", "tensorboard")
+"""What a run writes into its folder: one with other things, and none of these, is somebody's."""
 
 # How often to log, validate and save does not change what is learned.
 _FREE = ("log_every", "validate_every", "checkpoint_every", "keep_checkpoints", "rollout_every",
@@ -127,6 +134,28 @@ def _restore(trainer: Trainer, state: dict[str, Any]) -> None:
         trainer.best = Best(**kept)
 
 
+def clear_the_way(run_dir: Path, step: int) -> None:
+    """Makes a run's folder ready for its only writer: what a dead one left half done is removed.
+
+    Args:
+        run_dir: the run's folder.
+        step: at which this process goes on.
+
+    Raises:
+        ConfigError: if another process has saved a later step since.
+        UserError: if something stands under a checkpoint's name that is none.
+    """
+    checkpoints = run_dir / "checkpoints"
+    remove_unfinished(checkpoints)
+    refuse_impostors(checkpoints)
+    newest = newest_step(checkpoints)
+    if newest not in (0, step):
+        raise ConfigError(
+            f"another process has trained {run_dir} to step {newest}, since this one began at step "
+            f"{step}; start again to go on from there"
+        )
+
+
 def begin_from(trainer: Trainer, source: str | Path) -> dict[str, Any] | None:
     """Gives a fresh run a checkpoint's averaged weights, but not its normaliser; says which they were.
 
@@ -148,10 +177,22 @@ def begin_from(trainer: Trainer, source: str | Path) -> dict[str, Any] | None:
             if name.startswith("normalizer.")
         }
         load_state(trainer.policy, {**taken, **fitted}, path)
-    return {"path": str(path), "sha256": sha256(path / "ema.safetensors")}
+    return origin(path)
 
 
-def first_not_finite_entry(checkpoint: Checkpoint) -> str | None:
+def save_finite(checkpoints: Path, checkpoint: Checkpoint) -> None:
+    """Saves a run's state after a step, unless something of it is not finite.
+
+    Raises:
+        TrainingError: naming what is not; the checkpoints that are there stay.
+    """
+    training = checkpoint.config.training
+    if entry := _first_not_finite_entry(checkpoint):
+        raise diverged(f"after step {checkpoint.step} {entry} is not finite", checkpoints, training)
+    save_checkpoint(checkpoints, checkpoint, keep=training.keep_checkpoints)
+
+
+def _first_not_finite_entry(checkpoint: Checkpoint) -> str | None:
     """What of a checkpoint holds a NaN or an infinity, in words.
 
     A finite loss can have a gradient that is not: it shows in the weights and in AdamW's averages.

@@ -24,26 +24,31 @@ from ddpm_edu.config import Config
 from ddpm_edu.cpu import accelerate_training
 from ddpm_edu.data.demonstrations import read_split
 from ddpm_edu.data.windows import Windows
-from ddpm_edu.errors import ConfigError, TrainingError, UserError
+from ddpm_edu.errors import ConfigError, UserError
 from ddpm_edu.factory import build_policy
-from ddpm_edu.files import only_writer, refuse_foreign, remove_unfinished
+from ddpm_edu.files import only_writer, refuse_foreign
 from ddpm_edu.paths import shipped_demonstrations
 from ddpm_edu.policy import DiffusionPolicy
 from ddpm_edu.training.checkpoint import (
     BEST,
     Checkpoint,
-    newest_step,
-    refuse_impostors,
-    save_checkpoint,
     write_policy,
 )
 from ddpm_edu.training.ema import make_ema
 from ddpm_edu.training.fingerprint import fingerprint
 from ddpm_edu.training.log import RunLog, read_log
-from ddpm_edu.training.losses import Losses
+from ddpm_edu.training.losses import Losses, diverged
 from ddpm_edu.training.optimizer import make_learning_rate, make_optimizer
 from ddpm_edu.training.precision import with_precision
-from ddpm_edu.training.resume import about_run, begin_from, first_not_finite_entry, resume, training_state
+from ddpm_edu.training.resume import (
+    RUN_FILES,
+    about_run,
+    begin_from,
+    clear_the_way,
+    resume,
+    save_finite,
+    training_state,
+)
 from ddpm_edu.training.stop import StopRequest
 from ddpm_edu.training.validation import Best, to_device, validation_action_error, validation_loss
 
@@ -123,7 +128,7 @@ class Trainer:
         set_seed(training.seed)
         self.generator = torch.Generator().manual_seed(training.seed)
         self.step, self.seconds = 0, 0.0
-        self.losses = Losses(self.accelerator)
+        self.losses = Losses(self.checkpoints, training, self.accelerator)
 
         self.policy = policy if policy is not None else build_policy(config.policy)
         path = config.data.path or shipped_demonstrations(config.policy.task, config.policy.observation)
@@ -188,15 +193,8 @@ class Trainer:
     def _refuse_another_folder(self) -> None:
         if not self.accelerator.is_main_process:
             return
-        refuse_foreign(self.run_dir, ("checkpoints", "log.jsonl", "tensorboard"))
-        remove_unfinished(self.checkpoints)
-        refuse_impostors(self.checkpoints)
-        newest = newest_step(self.checkpoints)
-        if newest not in (0, self.step):
-            raise ConfigError(
-                f"another process has trained {self.run_dir} to step {newest}, since this one began at step "
-                f"{self.step}; start again to go on from there"
-            )
+        refuse_foreign(self.run_dir, RUN_FILES)
+        clear_the_way(self.run_dir, self.step)
 
     def _run(self, max_minutes: float | None, progress: bool) -> TrainingResult:
         training = self.config.training
@@ -220,7 +218,7 @@ class Trainer:
                 bar.update()
                 if self.step % training.log_every == 0 or self.step == training.steps:
                     # Read only now: a GPU would have to be waited for at every step.
-                    self._read_losses()
+                    self.losses.read(self.step)
                     loss_mean = self.losses.mean()
                     bar.set_postfix(loss=f"{loss_mean:.4f}")
                     if log:
@@ -278,39 +276,22 @@ class Trainer:
         """See `ddpm_edu.training.validation.validation_loss`: that of the averaged weights."""
         return validation_loss(self.ema.module, self.validation, self.config.training.batch_size, max_windows)
 
-    def _read_losses(self) -> None:
-        """See that training is still among the finite numbers; all processes do so at the same step."""
-        try:
-            self.losses.read(self.step)
-        except TrainingError as error:
-            raise self._diverged(str(error)) from None
-
-    def _diverged(self, what: str) -> TrainingError:
-        kept = (
-            f"{self.checkpoints} keeps step {newest_step(self.checkpoints)}"
-            if newest_step(self.checkpoints)
-            else "nothing was saved"
-        )
-        return TrainingError(
-            f"{what}, and {kept}; train again in another --run-dir with a lower --learning-rate than "
-            f"{self.config.training.learning_rate:g}"
-        )
-
     def _validate(self, log: RunLog | None) -> None:
-        self._read_losses()
+        self.losses.read(self.step)
         if log is None:  # every process would find the same
             return
         error = validation_action_error(self.ema.module, self.validation, self.config.training.batch_size)
         loss = self.validation_loss()
         if not (math.isfinite(error) and math.isfinite(loss)):
-            raise self._diverged(f"the held-out loss is {loss} at step {self.step}")
+            what = f"the held-out loss is {loss} at step {self.step}"
+            raise diverged(what, self.checkpoints, self.config.training)
         log.write(self.step, validation_loss=loss, validation_action_error=error)
         if not self.best.by_success and self.best.improves(error, self.step):
             self._save_best()
 
     def _roll_out(self, log: RunLog | None, started: float) -> None:
         """Let the averaged policy act for a few episodes; what is learned does not depend on it."""
-        self._read_losses()
+        self.losses.read(self.step)
         if log is not None:
             random_state, was_training = torch.get_rng_state(), self.ema.training
             policy = self.ema.module.eval()
@@ -335,7 +316,7 @@ class Trainer:
         write_policy(self.checkpoints / BEST, Checkpoint(self.step, self.config, None, ema, None, about))
 
     def _save(self, started: float) -> Path:
-        self._read_losses()
+        self.losses.read(self.step)
         folder = self.checkpoints / f"step_{self.step:08d}"
         if self.accelerator.is_main_process:
             state = training_state(self, self.seconds + time.monotonic() - started)
@@ -347,8 +328,6 @@ class Trainer:
                 state,
                 about_run(self),
             )
-            if entry := first_not_finite_entry(checkpoint):
-                raise self._diverged(f"after step {self.step} {entry} is not finite")
-            save_checkpoint(self.checkpoints, checkpoint, keep=self.config.training.keep_checkpoints)
+            save_finite(self.checkpoints, checkpoint)
         self.accelerator.wait_for_everyone()
         return folder

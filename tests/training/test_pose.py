@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import h5py
 import pytest
 import torch
 
@@ -24,7 +25,7 @@ def frames():
     return Frames([PICTURES], "can", "train"), Frames([PICTURES], "can", "valid")
 
 
-def make(frames, run_dir, **training):
+def make(frames, run_dir, given=None, **training):
     config = seeing_config(read_checkpoint(TEACHER, training=False).config, "small")
     settings = {
         "steps": 6,
@@ -36,7 +37,7 @@ def make(frames, run_dir, **training):
     settings |= {"log_every": 1, "validate_every": 6, "checkpoint_every": 3, **training}
     config = override(config, **settings)
     torch.manual_seed(0)
-    return PoseTeacher(config, seeing_policy(config, load_policy(TEACHER)), run_dir, *frames)
+    return PoseTeacher(config, seeing_policy(config, load_policy(TEACHER)), run_dir, *frames, given=given)
 
 
 def test_a_stopped_teaching_goes_on_as_if_it_had_not_been(frames, tmp_path):
@@ -91,7 +92,25 @@ def test_a_place_near_the_hand_counts_more():
 def test_told_demonstrations_are_what_the_eyes_see_and_the_same_actions(frames, tmp_path):
     policy = make(frames, tmp_path / "eyes").policy.eval()
     states = shipped_demonstrations("can")
-    write_down(policy, PICTURES, [states], tmp_path / "told.hdf5")
+    eyes, told = {"sha256": "a" * 64}, tmp_path / "told.hdf5"
+    write_down(policy, eyes, PICTURES, [states], told)
+    before = told.stat()
+    write_down(policy, eyes, PICTURES, [states], told)
+    assert told.stat().st_mtime_ns == before.st_mtime_ns
+    for mine, files, seed, wrong in (
+        (
+            eyes,
+            [states],
+            1,
+            r"told.hdf5 was made with --seed 0, and 1 is asked for; choose",
+        ),
+        (eyes, [], 0, r"was made from other --states \(by content\)"),
+        ({"sha256": "b" * 64}, [states], 0, r"was made from other --eyes \(by content\)"),
+    ):
+        with pytest.raises(ConfigError, match=wrong):
+            write_down(policy, mine, PICTURES, files, told, seed)
+    with only_writer(told), pytest.raises(BusyError):
+        write_down(policy, eyes, PICTURES, [states], told)
     seen = Demonstrations.read(PICTURES, "can", "image", filter_key="valid")
     told = Demonstrations.read(tmp_path / "told.hdf5", "can", filter_key="valid")
     assert (told.action == seen.action).all()
@@ -127,6 +146,18 @@ def test_the_commands_make_a_policy_that_sees_and_practises(tmp_path, capsys):
     frames = Frames([PICTURES], "can", "valid").obs(torch.tensor([0, 1]))
     actions = policy.predict_action({key: value[None] for key, value in frames.items()})["action"]
     assert actions.shape == (1, 4, 7)
+    # The same command again is done; with other eyes, or in the folder of something else, it is refused.
+    assert main([*map(str, practise)]) == 0
+    assert main([*map(str, see), "--steps", "3", "--batch-size", "4"]) == 0
+    capsys.readouterr()
+    assert main([*map(str, practise)]) == 2
+    assert "was made from other --eyes (by content) than are named now" in capsys.readouterr().err
+    assert main([*map(str, practise), "--run-dir", str(tmp_path / "eyes")]) == 2
+    assert "holds checkpoints and nothing that this command has written" in capsys.readouterr().err
+    with h5py.File(tmp_path / "run" / "told.hdf5", "a") as file:
+        del file["data"].attrs["told"]
+    assert main([*map(str, practise)]) == 2
+    assert "told.hdf5 does not say what it was made from; choose another" in capsys.readouterr().err
 
 
 def test_a_policy_that_sees_already_is_not_given_eyes():
@@ -146,6 +177,21 @@ def test_a_loss_that_is_not_finite_ends_it_and_nothing_is_saved(frames, tmp_path
     teacher = make(frames, tmp_path / "run")
     with torch.no_grad():
         teacher.policy.obs_encoder.head[0].weight[0, 0] = torch.nan
-    with pytest.raises(TrainingError, match="the loss is nan at step 1, and what was saved is from before"):
+    with pytest.raises(TrainingError, match="the loss is nan at step 1, and nothing was saved; train again"):
         teacher.run(progress=False)
     assert not (tmp_path / "run" / "checkpoints").exists()
+    teacher.step = 1  # as if the loss had been finite, and only its gradient not
+    with pytest.raises(TrainingError, match=r"after step 1 the weight obs_encoder\..* is not finite"):
+        teacher._save(0.0)
+    assert not (tmp_path / "run" / "checkpoints").exists()
+
+
+def test_a_teaching_knows_its_pictures_and_the_policy_that_it_gives_eyes(frames, tmp_path):
+    given = {"path": "here", "sha256": "a" * 64}
+    make(frames, tmp_path / "run", given=given)._save(0.0)
+    make(frames, tmp_path / "run", given={**given, "path": "moved"})
+    with pytest.raises(ConfigError, match=r"began from here, and here is asked for"):
+        make(frames, tmp_path / "run", given={**given, "sha256": "b" * 64})
+    with pytest.raises(ConfigError, match=r"holds a run on other demonstrations"):
+        make((frames[1], frames[1]), tmp_path / "run", given=given)
+    make(frames, tmp_path / "run", given=given, steps=8)  # more steps than before
