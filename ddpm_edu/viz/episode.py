@@ -75,7 +75,7 @@ def record_episode(
             picture = None
             if pictures:
                 try:
-                    picture = _jpeg(env.render_frame(SIZE, SIZE))
+                    picture = as_jpeg(env.render_frame(SIZE, SIZE))
                     camera = camera or _camera(env)
                 except SimulatorError:
                     pictures = False
@@ -172,7 +172,8 @@ def _camera(env: ManipulationEnv) -> dict[str, Any]:
     }
 
 
-def _jpeg(picture: np.ndarray) -> str:
+def as_jpeg(picture: np.ndarray, quality: int = 80) -> str:
+    """A picture, uint8 (height, width, 3), as an address that holds it."""
     file = io.BytesIO()
-    Image.fromarray(picture).save(file, format="jpeg", quality=80)
+    Image.fromarray(picture).save(file, format="jpeg", quality=quality)
     return f"data:image/jpeg;base64,{base64.b64encode(file.getvalue()).decode()}"

@@ -13,6 +13,7 @@ from ddpm_edu.viz.web import FOLDER, script
 SCRIPTS = {
     "table": ("diffusion.js", "space.js", "table.js"),
     "player": ("space.js", "player.js"),
+    "studio": ("diffusion.js", "space.js", "studio_sources.js", "studio.js"),
 }
 """What each kind needs."""
 
@@ -21,7 +22,8 @@ class Live:
     """An output that runs in the browser; where scripts may not run it is a picture.
 
     Args:
-        kind: "table" (a world in closed form to drag and paint in) or "player" (recorded decisions).
+        kind: "table" (a world in closed form to drag and paint in), "player" (recorded decisions)
+            or "studio" (one decision, many noises).
         still: PNG file, shown where scripts do not run.
         alternative: the picture in words.
         options: for the script.
@@ -36,7 +38,7 @@ class Live:
     def html(self) -> str:
         """The element with its style and scripts."""
         picture = base64.b64encode(self.still).decode()
-        call = {"table": "liveTable", "player": "player"}[self.kind]
+        call = {"table": "liveTable", "player": "player", "studio": "studio"}[self.kind]
         # The element is the script's neighbour: an output may be shown twice, and names would clash.
         return "\n".join(
             [

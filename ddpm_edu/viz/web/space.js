@@ -2,16 +2,23 @@
 (() => {
     const edu = (globalThis.ddpmEdu ??= {});
 
-    const dark = () => document.documentElement.dataset.theme === "dark";
-    // Colours that differ also for the colour-blind; the second kind is dashed everywhere.
-    edu.palette = () =>
-        dark()
-            ? { paper: "#14181f", ink: "#e8e8e8", faint: "#5c6672", left: "#6db3f2", right: "#f5a65b", can: "#e2504a", floor: "#1f2630", given: "#b7d3ea" }
-            : { paper: "#ffffff", ink: "#222222", faint: "#b8bec6", left: "#12609e", right: "#b34700", can: "#c62f2a", floor: "#f0f2f5", given: "#12355b" };
+    // Dark: the course's pages, JupyterLab and VS Code each say so in their own way.
+    const dark = () =>
+        document.documentElement.dataset.theme === "dark" ||
+        document.body?.dataset.jpThemeLight === "false" ||
+        document.body?.classList.contains("vscode-dark");
+    // Colours that differ also for the colour-blind; the second kind is dashed everywhere, the third dotted.
+    edu.palette = (night = dark()) =>
+        night
+            ? { paper: "#14181f", ink: "#e8e8e8", faint: "#5c6672", left: "#6db3f2", right: "#f5a65b", third: "#5fd0a8", can: "#e2504a", floor: "#1f2630", given: "#b7d3ea" }
+            : { paper: "#ffffff", ink: "#222222", faint: "#b8bec6", left: "#12609e", right: "#b34700", third: "#0b7a5b", can: "#c62f2a", floor: "#f0f2f5", given: "#12355b" };
 
     // Calls back when the page turns dark or light.
-    edu.onTheme = (draw) =>
-        new MutationObserver(draw).observe(document.documentElement, { attributes: true, attributeFilter: ["data-theme"] });
+    edu.onTheme = (draw) => {
+        const watch = new MutationObserver(draw);
+        watch.observe(document.documentElement, { attributes: true, attributeFilter: ["data-theme"] });
+        watch.observe(document.body, { attributes: true, attributeFilter: ["data-jp-theme-light", "class"] });
+    };
 
     // A canvas as sharp as the screen; returns its context, scaled to CSS pixels, and its size.
     edu.prepare = (canvas) => {
