@@ -23,6 +23,7 @@ import nbformat
 from nbformat import NotebookNode
 
 from ddpm_edu.course.build import SOLVED_NOTE, build_course, read_course
+from ddpm_edu.course.gallery import studio_of, write_gallery
 from ddpm_edu.course.live import write_live
 from ddpm_edu.errors import NotebookError
 from ddpm_edu.files import write_atomically
@@ -48,7 +49,7 @@ FILES = {
 FONTS_FOLDER = "@jupyter-widgets"  # pages look for the widgets' fonts in this folder beside themselves
 CACHE = REPOSITORY / "build" / "site-scripts"
 PAGE_NOTE = "The solution is folded below. In the student's notebook it is yours to write."
-PLACE = "<!-- notebooks -->"  # in docs/index.md
+PLACE, STUDIO_PLACE = "<!-- notebooks -->", "<!-- studio -->"  # in docs/index.md
 TO_PACKAGE = re.compile(r"\[([^\]]+)\]\(\.\./[^)]+\)")  # a link out of notebooks/: pages have only its text
 
 
@@ -90,7 +91,9 @@ def build_site(paths: Sequence[Path], out: Path, docs: Path | None = None, cache
             nbformat.write(_page_of(source.notebook), work / "docs" / "notebooks" / source.path.name)
         index = work / "docs" / "index.md"
         titles = [(source.path.stem, source.notebook.cells[0].source) for source in sources]
-        index.write_text(index.read_text().replace(PLACE, front_page_list(titles)))
+        front = index.read_text().replace(PLACE, front_page_list(titles))
+        index.write_text(front.replace(STUDIO_PLACE, studio_of(sources)))
+        write_gallery(REPOSITORY / "results", work / "docs")
         _run_sphinx(work / "docs", work / "html", work / "doctrees")
         (work / "html" / "notebooks" / FONTS_FOLDER).mkdir()
         for font in fonts:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -33,16 +34,13 @@ def card_page(card: Mapping[str, Any]) -> str:
         card["last"]["command"],
         best.get("command"),
     )
-    lines = for_terminal("\n".join(filter(None, commands)))
+    lines = for_terminal("\n".join(map(wrapped, filter(None, commands))))
     fence = "```"
     while fence in lines:
         fence += "`"
     card = _safe(card)
     policy, training, last = card["policy"], card["training"], card["last"]
-    title = (
-        f"{TASKS[policy['task']].title}, {_SENSES[policy['observation']]}: {_network(policy)} "
-        f"with {policy['conditioning']} conditioning"
-    )
+    title = _title(policy)
     machine = last["machine"]
     rows = [
         ("last checkpoint", f"step {last['step']:,}: **{_success(last)}**"),
@@ -77,13 +75,44 @@ def card_page(card: Mapping[str, Any]) -> str:
         ("versions", ", ".join(f"{name} {version}" for name, version in last["versions"].items())),
     ]  # fmt: skip
     table = "\n".join(f"| {name} | {value} |" for name, value in rows)
-    video = f"[Video of successes and failures]({card['video']})\n\n" if card["video"] else "No video.\n\n"
+    video = "No video.\n\n"
+    if card["video"]:
+        moving = Path(card["video"]).with_suffix(".webp")
+        video = (
+            f"[![Episodes of this policy, moving]({moving})]({card['video']})\n\n"
+            "Successes and failures, faster than they were; "
+            f"[as a video, in the robot's own time]({card['video']}).\n\n"
+        )
     return (
-        f"# {title}\n\n{fence}sh\n{lines}\n{fence}\n\n| | |\n|---|---|\n{table}\n\n"
-        f"{video}![Learning curve]({card['name']}.png)\n\n"
+        f"# {title}\n\n{video}{fence}sh\n{lines}\n{fence}\n\n| | |\n|---|---|\n{table}\n\n"
+        f"![Learning curve]({card['name']}.png)\n\n"
         "One training seed: the interval says how sure the success of this policy is, not how much policies "
         "of other seeds differ.\n"
     )
+
+
+def wrapped(command: str, width: int = 88) -> str:
+    """Commands over several lines, broken before options and after `&&`; a shell reads the same."""
+    try:
+        commands = [shlex.split(part) for part in command.split(" && ")]
+    except ValueError:  # a quoted word holds the sign
+        return command
+    if not all(commands) or " && ".join(map(shlex.join, commands)) != command:
+        return command  # written by hand, in a way of its own
+    return " &&\n".join(_over_lines(words, width) for words in commands)
+
+
+def _over_lines(words: Sequence[str], width: int) -> str:
+    lines = [shlex.quote(words[0])]
+    for word, after in zip(words[1:], [*words[2:], "--"], strict=True):
+        # An option stands on one line with its first value.
+        value = "" if after.startswith("--") else f" {shlex.quote(after)}"
+        if word.startswith("--") and len(f"{lines[-1]} {word}{value} \\") > width:
+            lines[-1] += " \\"
+            lines.append(f"    {shlex.quote(word)}")
+        else:
+            lines[-1] += f" {shlex.quote(word)}"
+    return "\n".join(lines)
 
 
 def grid(cards: Sequence[Mapping[str, Any]], link: str = "") -> str:
@@ -120,6 +149,11 @@ def tables(cards: Sequence[Mapping[str, Any]], link: str = "") -> str:
             ]
             lines.append(f"| {task.title}, {network} | {' | '.join(cells)} |")
     return "\n".join([*lines, "", *_list_of_runs(cards, link)])
+
+
+def _title(policy: Mapping[str, Any]) -> str:
+    senses, network = _SENSES[policy["observation"]], _network(policy)
+    return f"{TASKS[policy['task']].title}, {senses}: {network} with {policy['conditioning']} conditioning"
 
 
 def _networks() -> dict[str, str]:

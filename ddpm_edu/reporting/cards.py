@@ -20,6 +20,7 @@ from ddpm_edu.text import shell_line
 from ddpm_edu.training.checkpoint import BEST, find_checkpoint, read_checkpoint
 from ddpm_edu.training.log import read_log
 from ddpm_edu.viz import figures
+from ddpm_edu.viz.video import moving_picture
 
 MAX_VIDEO_BYTES = 1_000_000
 _SEES = {"low_dim": "state", "image": "image"}
@@ -33,7 +34,7 @@ def make_card(
     name: str | None = None,
     out: str | Path = "results",
 ) -> Path:
-    """Write a run's card: `NAME.json`, `NAME.md`, its learning curve and its video.
+    """Write a run's card: `NAME.json`, `NAME.md`, its learning curve, its video and a moving picture of it.
 
     The card of the same run and Ta is written anew; that of another run is never replaced.
 
@@ -285,4 +286,6 @@ def _keep_video(video: str | Path | None, rollout: Path, target: Path) -> str | 
         partial = target.with_name(target.name + ".partial")
         shutil.copyfile(found, partial)
         partial.replace(target)
+    with write_atomically(target.with_suffix(".webp")) as file:
+        file.write(moving_picture(target))
     return target.name

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -176,6 +176,35 @@ def studio(record: Mapping[str, Any], title: str | None = None) -> Live:
     counts = [f"{kinds.count(i)} {way}" for i, way in enumerate(record["ways"]) if kinds.count(i)]
     words = f"{record['title']}. {len(kinds)} paths out of noise in three moments; in the end: "
     return Live("studio", file.getvalue(), f"{words}{', '.join(counts)}.", record)
+
+
+def paths_record(
+    ks: Sequence[int],
+    paths: ArrayLike,
+    kinds: Sequence[int],
+    ways: Sequence[str],
+    title: str,
+    things: Mapping[str, ArrayLike],
+) -> dict[str, Any]:
+    """Paths in metres that somebody else has recorded.
+
+    Args:
+        ks: the diffusion step of each level, -1 for the result, which is the last.
+        paths: (levels, N, P, 3).
+        kinds: which of `ways` each path goes.
+        ways: their names.
+        title: what is seen.
+        things: {name: (3,)}, metres.
+    """
+    run = {"name": "", "ks": list(ks), "paths": pack_paths(paths), "kinds": list(kinds)}
+    return {
+        "kind": "recorded",
+        "title": title,
+        "ways": list(ways),
+        "sets": [[run]],
+        "things": [{"name": name, "place": np.round(place, 4).tolist()} for name, place in things.items()],
+        "metres": True,
+    }
 
 
 def forward_record(clean: Mapping[str, ArrayLike], title: str, count: int = COUNT) -> dict[str, Any]:

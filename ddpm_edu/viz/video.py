@@ -68,6 +68,38 @@ def write_video(path: str | Path, recordings: Sequence[Recording], columns: int 
     return path
 
 
+def moving_picture(video: str | Path, width: int = 320, every: int = 10) -> bytes:
+    """A video as a small picture that moves by itself, where no player runs: WebP, some of its frames.
+
+    Args:
+        video: the .mp4 file.
+        width: pixels.
+        every: takes one frame of so many.
+
+    Raises:
+        SimulatorError: if ffmpeg cannot read it.
+    """
+    import imageio_ffmpeg
+
+    try:
+        frames = imageio_ffmpeg.read_frames(str(video))
+        size = next(frames)["size"]
+        small = (width, round(size[1] * width / size[0]))
+        pictures = [
+            Image.frombytes("RGB", size, frame).resize(small, Image.Resampling.LANCZOS)
+            for index, frame in enumerate(frames)
+            if index % every == 0
+        ]
+        file = io.BytesIO()
+        pictures[0].save(
+            file, "webp", save_all=True, append_images=pictures[1:], duration=250, loop=0, quality=30
+        )
+    except (OSError, RuntimeError, IndexError, StopIteration) as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[-1]
+        raise SimulatorError(f"{video}: the video cannot be read ({reason})") from error
+    return file.getvalue()
+
+
 def tiled_frames(recordings: Sequence[Recording], columns: int = 2) -> Iterator[np.ndarray]:
     """The pictures of a video, uint8 (height, width, 3); an episode that has ended keeps its last one.
 

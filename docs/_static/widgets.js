@@ -54,3 +54,14 @@ window.FontAwesomeConfig = { observeMutations: false };
         new MutationObserver(soon).observe(document.body, { childList: true, subtree: true });
     });
 }
+
+// A gallery's videos play while they are in sight, for who has not asked for less motion.
+document.addEventListener("DOMContentLoaded", () => {
+    if (matchMedia("(prefers-reduced-motion: reduce)").matches) return;
+    const watch = new IntersectionObserver((entries) => {
+        for (const { target, isIntersecting } of entries)
+            if (isIntersecting) target.play().catch(() => {}); // a browser may not want to: there are controls
+            else target.pause();
+    }, { threshold: 0.6 });
+    for (const video of document.querySelectorAll(".edu-gallery video")) watch.observe(video);
+});

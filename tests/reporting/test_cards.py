@@ -9,13 +9,14 @@ from pathlib import Path
 
 import h5py
 import pytest
+from PIL import Image
 
 from ddpm_edu.errors import ConfigError, DatasetError
 from ddpm_edu.factory import build_policy
-from ddpm_edu.paths import shipped_demonstrations
+from ddpm_edu.paths import REPOSITORY, shipped_demonstrations
 from ddpm_edu.presets import preset
 from ddpm_edu.reporting.card_commands import demonstrations_command, training_command
-from ddpm_edu.reporting.card_pages import BEGIN, END, card_page, tables, write_between_markers
+from ddpm_edu.reporting.card_pages import BEGIN, END, card_page, tables, wrapped, write_between_markers
 from ddpm_edu.reporting.cards import make_card, read_cards
 from ddpm_edu.settings import override, to_dict
 from ddpm_edu.simulation.collect import collect
@@ -50,6 +51,11 @@ def finished_run(folder, successes=9, **overrides):
     }
     (folder / "rollout" / "report.json").write_text(json.dumps(report))
     return folder
+
+
+def unwrapped(text):
+    """A page with each command on one line."""
+    return text.replace(" \\\n    ", " ")
 
 
 def test_cards_of_two_seeds_share_a_cell_and_the_other_cells_say_that_they_were_not_run(tmp_path):
@@ -112,7 +118,7 @@ def test_the_best_checkpoints_rollout_has_its_command_on_the_page(tmp_path):
     best = report.replace("step_00000040", "best").replace("--episodes 10", f"--out {run / 'rollout-best'}")
     (run / "rollout-best" / "report.json").write_text(best)
     finished_run(run)
-    page = make_card(run, out=tmp_path / "results").with_suffix(".md").read_text()
+    page = unwrapped(make_card(run, out=tmp_path / "results").with_suffix(".md").read_text())
     there = "runs/can-state-unet-global-40-seed0"
     assert (
         f"ddpm-edu rollout {there} --episodes 10\nddpm-edu rollout {there} --out {there}/rollout-best" in page
@@ -179,7 +185,7 @@ def test_a_card_says_how_its_demonstrations_are_made(tmp_path):
     assert card["training"]["collect"] == made
     assert "--path runs/demonstrations/few.hdf5 " in card["training"]["command"]
     assert "40 steps, 1 demonstrations |" in tables([card])
-    assert made in (out / f"{card['name']}.md").read_text()
+    assert made in unwrapped((out / f"{card['name']}.md").read_text())
     assert demonstrations_command(None) is None
     assert demonstrations_command(str(tmp_path / "missing.hdf5")) is None
 
@@ -242,3 +248,32 @@ def test_a_run_folder_with_a_blank_and_a_quote_gives_commands_that_work(tmp_path
         "10",
     ]
     assert shlex.split(card["training"]["command"])[-2:] == ["--run-dir", "runs/it's mine"]
+
+
+def test_commands_are_wrapped_and_a_shell_reads_the_same_words():
+    command = (
+        "ddpm-edu train --path 'my data/a b.hdf5' --down-dims 64 128 256 --seed 0 --run-dir runs/" + "x" * 50
+    )
+    both = wrapped(f"{command} && {command} --steps 3")
+    assert max(map(len, both.splitlines())) <= 88
+    assert len(both.splitlines()) == 4
+    assert shlex.split(unwrapped(both)) == [
+        *shlex.split(command),
+        "&&",
+        *shlex.split(command),
+        "--steps",
+        "3",
+    ]
+    for odd in ("echo 'a && b'", "cd x; ddpm-edu train"):
+        assert wrapped(odd) == odd
+
+
+def test_a_card_with_a_video_has_a_moving_picture(tmp_path):
+    run = finished_run(tmp_path / "run")
+    video = next((REPOSITORY / "results").glob("*.mp4"))
+    path = make_card(run, out=tmp_path / "results", video=video)
+    moving = path.with_suffix(".webp")
+    with Image.open(moving) as picture:
+        assert picture.n_frames > 5
+    assert moving.stat().st_size < 150_000
+    assert f"({moving.name})" in path.with_suffix(".md").read_text()

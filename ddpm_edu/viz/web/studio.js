@@ -62,10 +62,11 @@
         for (const nameless of [...root.querySelectorAll("button")]) if (!nameless.textContent) nameless.remove();
 
         // The result decides how much is seen, so that the view stays when the noise changes; noise reaches beyond.
-        const seen = runs.flatMap(({ levels }) => levels[levels.length - 1].flat()).concat((record.things ?? []).map((thing) => thing.place));
+        const seen = runs.flatMap(({ levels }) => levels[levels.length - 1].flat())
+            .concat((record.things ?? []).map((thing) => thing.place), film?.hand ?? []);
         const low = [0, 1, 2].map((i) => Math.min(...seen.map((point) => point[i])));
         const high = [0, 1, 2].map((i) => Math.max(...seen.map((point) => point[i])));
-        const reach = 1.02 * Math.hypot(...low.map((value, i) => high[i] - value));
+        const reach = 0.95 * Math.hypot(...low.map((value, i) => high[i] - value));
         const turnAll = (turned) => {
             for (const space of spaces) Object.assign(space, { yaw: turned.yaw, pitch: turned.pitch });
             draw();
@@ -131,6 +132,7 @@
                     context.fillStyle = colors[color];
                     endMark(context, space.at(paths[i][paths[i].length - 1]), mark, i || !film ? 2.6 : 5);
                 }
+                if (acting !== null) space.line([record.start, ...film.hand.slice(0, acting + 1)], { color: colors.ink, width: 3 });
                 if (record.start) space.dot(acting === null ? record.start : film.hand[acting], { color: colors.paper, radius: 6, edge: colors.ink });
                 if (record.metres) {
                     const from = [low[0], low[1], floor];
