@@ -146,7 +146,8 @@ class InpaintingConditioning(Conditioning):
     """Observations are a part of the trajectory: (action, features) at every step, the known ones given.
 
     The denoiser takes nothing beside the trajectory. In training it sees the features of all T steps and
-    learns to predict those after now as well.
+    learns to predict those after now as well; with `inpainting.after_now` other than "denoised" these are
+    given too, as the present ones or zeros, and only actions are left to denoise.
     """
 
     @property
@@ -155,11 +156,24 @@ class InpaintingConditioning(Conditioning):
 
     @property
     def training_obs_steps(self) -> int:
-        return self.config.horizon
+        return self.config.horizon if self._future_is_denoised else self.config.n_obs_steps
+
+    @property
+    def _future_is_denoised(self) -> bool:
+        return self.config.inpainting.after_now == "denoised"
+
+    def _over_horizon(self, features: Tensor) -> Tensor:
+        """Features (B, To, Do) with those after now (B, T, Do): the present ones, or zeros."""
+        after = features[:, -1:].expand(-1, self.config.horizon - features.shape[1], -1)  # (B, T-To, Do)
+        if self.config.inpainting.after_now != "repeated":
+            after = torch.zeros_like(after)
+        return torch.cat([features, after], dim=1)  # (B, T, Do)
 
     def for_training(
         self, features: Tensor, actions: Tensor, generator: torch.Generator | None = None
     ) -> Conditions:
+        if not self._future_is_denoised:
+            features = self._over_horizon(features)  # (B, T, Do)
         condition_data = torch.cat([actions, features], dim=-1)  # (B, T, Da+Do)
         # The noisy target carries no gradient: otherwise the encoder could lower the loss by making its own
         # future features easy to predict. The given entries carry it, unless the reference's cut is wanted.
@@ -177,6 +191,8 @@ class InpaintingConditioning(Conditioning):
             generator=generator,
             device=condition_data.device,
         )  # (B, T, Da+Do)
+        if not self._future_is_denoised:
+            mask[..., self.action_dim :] = True
         return Conditions(trajectory, condition_data, mask)
 
     def for_sampling(self, features: Tensor, past_action: Tensor | None = None) -> Conditions:
@@ -184,9 +200,9 @@ class InpaintingConditioning(Conditioning):
         if past_action is not None and not self.config.inpainting.past_action_visible:
             _refuse_past_action(past_action, "inpainting without past_action_visible")
         condition_data = self._empty_trajectory(features)  # (B, T, Da+Do)
-        condition_data[:, :To, Da:] = features
+        condition_data[..., Da:] = self._over_horizon(features)
         condition_mask = torch.zeros_like(condition_data, dtype=torch.bool)  # (B, T, Da+Do)
-        condition_mask[:, :To, Da:] = True
+        condition_mask[:, : To if self._future_is_denoised else None, Da:] = True
         if past_action is not None:
             condition_data[:, : To - 1, :Da] = past_action
             condition_mask[:, : To - 1, :Da] = True

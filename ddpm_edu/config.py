@@ -30,6 +30,8 @@ class InpaintingConfig(Group):
     """The To-1 actions before now are given too."""
     train_encoder: bool = True
     """Gradients reach the encoder through the given entries. The reference's transformer cuts them: False."""
+    after_now: Literal["denoised", "repeated", "zero"] = "denoised"
+    """The observations after now: denoised too, or given as the present one repeated, or given as zeros."""
 
 
 @dataclass(frozen=True)
@@ -126,6 +128,11 @@ class PolicyConfig(Group):
             raise ConfigError(
                 f"pred_action_steps_only needs conditioning 'global', not {self.conditioning!r}: "
                 "observations that share the trajectory's time axis need the whole horizon"
+            )
+        if self.inpainting.after_now != "denoised" and not self.inpainting.fix_obs_steps:
+            raise ConfigError(
+                f"inpainting.after_now {self.inpainting.after_now!r} gives every step an observation and "
+                "needs inpainting.fix_obs_steps; with a random number of given ones use 'denoised'"
             )
 
 

@@ -211,6 +211,24 @@ def test_what_is_given_by_inpainting_comes_out_exactly(denoiser, past):
         assert torch.equal(result["action_pred"][:, :2], past_action)
 
 
+@pytest.mark.parametrize("after_now", ["repeated", "zero"])
+def test_with_all_observations_given_only_actions_are_left_to_denoise(after_now):
+    policy = small_policy("unet", "inpainting", after_now=after_now)
+    obs = make_observation(policy, 2, 2, torch.Generator().manual_seed(0))
+    told = policy.predict_action(obs)["obs_feature_pred"]
+    features = torch.cat([policy.normalizer[key].normalize(obs[key]) for key in obs], dim=-1)
+    later = features[:, 1:] if after_now == "repeated" else torch.zeros_like(features[:, 1:])
+    assert torch.equal(told, torch.cat([features, later.expand(-1, 6, -1)], dim=1))
+
+    batch = make_batch(policy)
+    noise, timesteps = torch.randn(4, 8, 30), torch.full((4,), 50)
+    elements = policy.compute_loss(batch, noise=noise, timesteps=timesteps, reduction="none")
+    assert (elements[..., 7:] == 0).all()
+    assert (elements[..., :7] != 0).any()
+    with pytest.raises(ConfigError, match="needs inpainting"):
+        small_policy("unet", "inpainting", after_now=after_now, fix_obs_steps=False)
+
+
 @pytest.mark.parametrize("denoiser", ["unet", "transformer"])
 def test_predicting_only_the_executed_actions(denoiser):
     policy = small_policy(denoiser, pred_action_steps_only=True)
