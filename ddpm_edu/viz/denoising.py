@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from ddpm_edu.tasks import Task, get_task
 
 if TYPE_CHECKING:
     from ddpm_edu.policy import DiffusionPolicy
+    from ddpm_edu.simulation.env import ManipulationEnv
 
 
 @dataclass(frozen=True)
@@ -72,8 +74,16 @@ def decisive_step(episode: Episode, n_action_steps: int) -> int:
     return int(step // n_action_steps * n_action_steps)
 
 
-def observe(episode: Episode, policy: DiffusionPolicy, step: int) -> dict[str, torch.Tensor]:
-    """What the policy saw at a control step of an episode, {key: (1, To, ...)}, by playing it up to there.
+@contextmanager
+def play_to(
+    policy: DiffusionPolicy, seed: int, actions: Iterable[np.ndarray]
+) -> Iterator[tuple[ManipulationEnv, dict[str, torch.Tensor]]]:
+    """A simulator after these actions of an episode, and what the policy sees then, {key: (1, To, ...)}.
+
+    Args:
+        policy: says what is observed, and how many steps of it.
+        seed: the episode's.
+        actions: (L, Da), played from its start.
 
     Raises:
         SimulatorError: if the policy sees images and there is no renderer.
@@ -82,14 +92,23 @@ def observe(episode: Episode, policy: DiffusionPolicy, step: int) -> dict[str, t
 
     simulator = make_env(policy.config.task, policy.config.observation)
     try:
-        observation, _ = simulator.reset(seed=episode.seed)
+        observation, _ = simulator.reset(seed=seed)
         history = [observation] * policy.n_obs_steps
-        for action in episode.actions[:step]:  # (Da,)
+        for action in actions:  # (Da,)
             history.append(simulator.step(action)[0])
+        recent = history[-policy.n_obs_steps :]
+        yield (
+            simulator,
+            {
+                key: torch.from_numpy(np.stack([step[key] for step in recent]))[None]  # (1, To, ...)
+                for key in recent[0]
+            },
+        )
     finally:
         simulator.close()
-    recent = history[-policy.n_obs_steps :]
-    return {
-        key: torch.from_numpy(np.stack([step[key] for step in recent]))[None]  # (1, To, ...)
-        for key in recent[0]
-    }
+
+
+def observe(episode: Episode, policy: DiffusionPolicy, step: int) -> dict[str, torch.Tensor]:
+    """What the policy saw at a control step of an episode, {key: (1, To, ...)}; see `play_to`."""
+    with play_to(policy, episode.seed, episode.actions[:step]) as (_, obs):
+        return obs

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
@@ -86,7 +87,12 @@ def draw_paths(
         paths: each (N, 3) metres.
         title: what the frame shows.
     """
-    axes = figure.add_axes((0.02, 0.02, 0.96, 0.89))
+    draw_view(figure.add_axes((0.02, 0.02, 0.96, 0.89)), image, camera, paths)
+    figure.text(0.02, 0.955, title, fontsize=12, weight="bold", va="center")
+
+
+def draw_view(axes: Axes, image: np.ndarray, camera: Camera, paths: Sequence[ArrayLike]) -> None:
+    """`draw_paths` into axes that are there already, without a title."""
     axes.imshow(image)
     for path, line in zip(paths, [LINES[i % len(LINES)] for i in range(len(paths))], strict=True):
         pixels = camera.project(path)  # (N, 2)
@@ -98,4 +104,3 @@ def draw_paths(
     axes.set(xlim=(-0.5, camera.width - 0.5), ylim=(camera.height - 0.5, -0.5), xticks=[], yticks=[])
     axes.spines[:].set_visible(False)
     axes.grid(visible=False)
-    figure.text(0.02, 0.955, title, fontsize=12, weight="bold", va="center")
