@@ -3,7 +3,8 @@
     python tests/exercise_attempts.py          # counts, and what the checks say of each wrong one
     python tests/exercise_attempts.py CHECK    # of one exercise
 
-They stand in tests/course/attempts.txt and are run as in a notebook's cell.
+They stand in tests/course/attempts.txt, to which the checks' diagnosis was fitted, and in
+attempts_second.txt, which was written before a check had been asked. They are run as in a notebook's cell.
 """
 
 from __future__ import annotations
@@ -12,8 +13,9 @@ import contextlib
 import io
 import math
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +32,7 @@ class Attempt:
     check: str
     source: str
     is_right: bool
+    is_second: bool = False
 
     def cell(self) -> dict[str, Any]:
         """A notebook's names after the cell with this attempt: `attempt` is the function."""
@@ -47,7 +50,7 @@ class Attempt:
         return ""
 
 
-ATTEMPTS = Path(__file__).parent / "course" / "attempts.txt"
+FIRST, SECOND = (Path(__file__).parent / "course" / f"attempts{name}.txt" for name in ("", "_second"))
 UNNAMED = (
     "Its answer is off by",
     "It raises",
@@ -62,17 +65,28 @@ def is_named(verdict: str) -> bool:
     return bool(line) and not line.startswith(UNNAMED) and "entries are wrong" not in line
 
 
-def attempts(check: str = "") -> Iterator[Attempt]:
+def attempts(check: str = "", files: Sequence[Path] = (FIRST, SECOND)) -> Iterator[Attempt]:
     """All of them, or those at one exercise."""
-    name = arguments = ""
-    for line in ATTEMPTS.read_text(encoding="utf-8").splitlines():
-        mark, _, body = line.partition(" ")
-        if mark == "##":
-            name, _, arguments = body.partition(": ")
-        elif mark in ("+", "-") and check in ("", name):
-            *steps, last = body.split("; ")
-            inside = "".join(f"    {step}\n" for step in [*steps, f"return {last}"])
-            yield Attempt(name, f"def attempt({arguments}):\n{inside}", mark == "+")
+    for file in files:
+        name = arguments = ""
+        lines = file.read_text(encoding="utf-8").splitlines()
+        for number, line in enumerate(lines):
+            mark, _, body = line.partition(" ")
+            if mark == "##":
+                name, _, arguments = body.partition(": ")
+            elif mark in ("+", "-") and check in ("", name):
+                inside = _one_line(body) if body else _block(lines[number + 1 :])
+                yield Attempt(name, f"def attempt({arguments}):\n{inside}", mark == "+", file == SECOND)
+
+
+def _one_line(body: str) -> str:
+    *steps, last = body.split("; ")
+    return "".join(f"    {step}\n" for step in [*steps, f"return {last}"])
+
+
+def _block(lines: Sequence[str]) -> str:
+    """The indented lines at the beginning."""
+    return "".join(f"{line}\n" for line in takewhile(lambda line: line.startswith("    "), lines))
 
 
 def _receding(
@@ -98,23 +112,26 @@ def _receding(
 
 def main(check: str = "") -> int:
     """Prints what the checks say, and counts it; returns how many verdicts are wrong ones."""
-    counts = {"right": 0, "refused": 0, "wrong": 0, "passed": 0, "named": 0}
-    for attempt in attempts(check):
-        verdict = attempt.verdict()
-        said = " / ".join(line.strip() for line in verdict.splitlines()[1:2]) or "correct"
-        body = "; ".join(line.strip() for line in attempt.source.splitlines()[1:])
-        counts["right" if attempt.is_right else "wrong"] += 1
-        if attempt.is_right:
-            counts["refused"] += bool(verdict)
-            if verdict:
-                print(f"REFUSED {attempt.check}: {body}\n    {' / '.join(verdict.splitlines()[1:])}")
-            continue
-        counts["passed"] += not verdict
-        counts["named"] += is_named(verdict)
-        mark = "named" if is_named(verdict) else "PASSED" if not verdict else "unnamed"
-        print(f"{mark} {attempt.check}: {body[-110:]}\n    {said}")
-    print(counts)
-    return counts["refused"] + counts["passed"]
+    mistaken = 0
+    for file in (FIRST, SECOND):
+        counts = {"right": 0, "refused": 0, "wrong": 0, "passed": 0, "named": 0}
+        for attempt in attempts(check, [file]):
+            verdict = attempt.verdict()
+            said = " / ".join(line.strip() for line in verdict.splitlines()[1:2]) or "correct"
+            body = "; ".join(line.strip() for line in attempt.source.splitlines()[1:])
+            counts["right" if attempt.is_right else "wrong"] += 1
+            if attempt.is_right:
+                counts["refused"] += bool(verdict)
+                if verdict:
+                    print(f"REFUSED {attempt.check}: {body}\n    {' / '.join(verdict.splitlines()[1:])}")
+                continue
+            counts["passed"] += not verdict
+            counts["named"] += is_named(verdict)
+            mark = "named" if is_named(verdict) else "PASSED" if not verdict else "unnamed"
+            print(f"{mark} {attempt.check}: {body}\n    {said}", flush=True)
+        print(file.name, counts)
+        mistaken += counts["refused"] + counts["passed"]
+    return mistaken
 
 
 if __name__ == "__main__":

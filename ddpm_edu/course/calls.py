@@ -147,11 +147,14 @@ def _last(frames: TracebackType) -> TracebackType:
 
 
 def students_line(error: BaseException, function: Function) -> str:
-    """Where in the student's code an exception arose, as `line 3, `return x[k + 1]``; empty if unknown."""
-    code = getattr(inspect.unwrap(function), "__code__", None)
+    """Where in the student's code an exception arose, as `line 3, `return x[k + 1]``; empty if unknown.
+
+    That is the last place that is neither the course's nor a library's.
+    """
     frames, found = error.__traceback__, None
-    while frames is not None and code is not None:
-        if frames.tb_frame.f_code.co_filename == code.co_filename:
+    while frames is not None:
+        path = Path(frames.tb_frame.f_code.co_filename)
+        if _COURSE.parent not in path.parents and not {"site-packages", "lib"} & set(path.parts):
             found = frames
         frames = frames.tb_next
     if found is None:
@@ -159,11 +162,9 @@ def students_line(error: BaseException, function: Function) -> str:
     inside = found.tb_frame.f_code
     number = found.tb_lineno - inside.co_firstlineno + 1
     source = linecache.getline(inside.co_filename, found.tb_lineno).strip()
-    of = (
-        ""
-        if inside.co_name in (code.co_name, "<lambda>", "<listcomp>", "<genexpr>")
-        else f" of {inside.co_name}"
-    )
+    outer = getattr(getattr(inspect.unwrap(function), "__code__", None), "co_name", inside.co_name)
+    known = (outer, "<lambda>", "<listcomp>", "<genexpr>")
+    of = "" if inside.co_name in known else f" of {inside.co_name}"
     return f"line {number}{of}" + (f", `{source}`" if source else "")
 
 

@@ -7,11 +7,10 @@ import pickle
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from ddpm_edu.course.changes_of_blocks import of_block, of_statement
 from ddpm_edu.course.changes_of_calls import of_call
 
 Change = tuple[str, Callable[[ast.AST], ast.AST | None]]
-
-
 Changed = tuple[Callable[[], str], ast.FunctionDef]
 """What was changed, said when it is asked for; and the function with the change."""
 
@@ -25,6 +24,48 @@ def changes(tree: ast.FunctionDef, common: bool = False) -> Iterator[Changed]:
     """
     names = names_in(tree)
     yield from everywhere(tree, lambda node: _changes_of(node, names, common))
+
+
+def in_all_places(tree: ast.FunctionDef) -> Iterator[Changed]:
+    """The function with one change in every place where it is possible: of a line, and of the whole.
+
+    Who leaves out one root leaves out all of them.
+    """
+    names, packed = names_in(tree), pickle.dumps(tree)
+    lines = {
+        id(node): statement
+        for statement in ast.walk(tree)
+        if isinstance(statement, ast.Assign | ast.Return | ast.AugAssign)
+        for node in ast.walk(statement)
+    }
+    groups: dict[tuple, dict[int, Callable[[ast.AST], ast.AST | None]]] = {}
+    for index, node in enumerate(ast.walk(tree)):
+        for what, change in _changes_of(node, names, common=False):
+            kind = (what, node.value if isinstance(node, ast.Constant) else None)
+            for place in (lines.get(id(node)), None):
+                groups.setdefault((*kind, place), {})[index] = change
+    for (what, _, place), at in groups.items():
+        alone = place is None and any(at == one for key, one in groups.items() if key[2] is not None)
+        if len(at) < 2 or alone:
+            continue
+        copy = pickle.loads(packed)
+        nodes = list(ast.walk(copy))
+        try:
+            done = all(_change(copy, nodes[index], at[index]) for index in sorted(at, reverse=True))
+        except AttributeError:  # two of the places stand one in the other, and the inner is gone
+            continue
+        if done:
+            of_what = f" of `{ast.unparse(place).splitlines()[0]}`" if place is not None else ""
+            said = f"{what}, in all {len(at)} places{of_what}"
+            yield (lambda said=said: said), copy
+
+
+def _change(tree: ast.AST, node: ast.AST, change: Callable[[ast.AST], ast.AST | None]) -> bool:
+    new = change(node)
+    if new is None or new is node:
+        return new is not None
+    above = [one for one in ast.walk(tree) if any(c is node for c in ast.iter_child_nodes(one))]
+    return bool(above) and _put(above[0], node, new)
 
 
 def names_in(tree: ast.FunctionDef) -> list[str]:
@@ -64,15 +105,29 @@ def _put(parent: ast.AST, old: ast.AST, new: ast.AST) -> bool:
 
 
 def _near(node: ast.AST, tree: ast.FunctionDef) -> str:
-    """The changed place, in the line where it stands."""
+    """The changed place: its line if that is short, else as much around it as is."""
     for statement in ast.walk(tree):
-        if isinstance(statement, ast.Assign | ast.AugAssign | ast.Return | ast.Expr) and any(
-            one is node for one in ast.walk(statement)
-        ):
-            text = ast.unparse(statement).splitlines()[0]
-            short = ast.unparse(node).splitlines()[0]
-            return f" (`{text if len(text) <= 70 else short}`)"
+        if not isinstance(statement, ast.stmt) or isinstance(statement, ast.FunctionDef):
+            continue
+        head = [
+            child
+            for child in ast.iter_child_nodes(statement)
+            if not isinstance(child, ast.stmt)  # the body of a loop has lines of its own
+        ]
+        around = [one for child in head for one in ast.walk(child) if _holds(one, node)]
+        if node is not statement and not around:
+            continue
+        texts = [ast.unparse(one).splitlines()[0] for one in (statement, *around)]
+        short = [text for text in texts if len(text) <= _SHORT]
+        return f" (`{max(short, key=len) if short else min(texts, key=len)}`)"
     return ""
+
+
+_SHORT = 80
+
+
+def _holds(whole: ast.AST, part: ast.AST) -> bool:
+    return isinstance(whole, ast.expr) and any(one is part for one in ast.walk(whole))
 
 
 def _changes_of(node: ast.AST, names: list[str], common: bool) -> Iterator[Change]:
@@ -91,8 +146,8 @@ def _changes_of(node: ast.AST, names: list[str], common: bool) -> Iterator[Chang
             _with(op=ast.Or() if isinstance(node.op, ast.And) else ast.And()),
         )
     elif isinstance(node, ast.IfExp):
-        yield "only one of two cases is looked at", lambda n: n.body
-        yield "only one of two cases is looked at", lambda n: n.orelse
+        yield f"`if {ast.unparse(node.test)}` is not asked", lambda n: n.body
+        yield f"`if {ast.unparse(node.test)}` is not asked", lambda n: n.orelse
     elif isinstance(node, ast.Call):
         yield from of_call(node)
     elif (
@@ -115,7 +170,9 @@ def _changes_of(node: ast.AST, names: list[str], common: bool) -> Iterator[Chang
             if name != node.id:
                 yield f"`{name}` stands where `{node.id}` belongs", _with(id=name)
     if isinstance(node, ast.FunctionDef | ast.For | ast.If | ast.While):
-        yield from _of_block(node)
+        yield from of_block(node)
+    elif isinstance(node, ast.Assign | ast.Return) and not common:
+        yield from of_statement(node, names)
 
 
 def _with(**values: Any) -> Callable[[ast.AST], ast.AST]:
@@ -187,6 +244,24 @@ def _of_operation(node: ast.BinOp) -> Iterator[Change]:
             "a bracket is missing",
             lambda n: ast.BinOp(n.left.left, n.left.op, ast.BinOp(n.left.right, n.op, n.right)),
         )
+    if isinstance(node.op, ast.Mult | ast.Div) and _is_call_of_sum(node.left):
+        # (1 - a).sqrt() * b read as 1 - a.sqrt() * b
+        yield "a bracket is missing", _bracket_of_call
+
+
+def _is_call_of_sum(node: ast.expr) -> bool:
+    return (
+        isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and isinstance(node.func.value, ast.BinOp)
+        and not node.args
+    )
+
+
+def _bracket_of_call(node: ast.BinOp) -> ast.AST:
+    inside = node.left.func.value
+    node.left.func.value = inside.right
+    return ast.BinOp(inside.left, inside.op, node)
 
 
 _COMPARISONS: dict[type[ast.cmpop], tuple[type[ast.cmpop], ...]] = {
@@ -299,28 +374,3 @@ def _of_slice(node: ast.Slice) -> Iterator[Change]:
             "a slice leaves out what it should take",
             lambda n: (setattr(n, "lower", n.upper), setattr(n, "upper", None), n)[2],
         )
-
-
-def _of_block(node: ast.FunctionDef | ast.For | ast.If | ast.While) -> Iterator[Change]:
-    if isinstance(node, ast.If):
-        yield "only one of two cases is looked at", _with(test=ast.Constant(True))
-        yield "only one of two cases is looked at", _with(test=ast.Constant(False))
-    for index, statement in enumerate(node.body):
-        if isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name):
-            name = statement.targets[0].id
-            yield (
-                f"`{name}` is always 0",
-                lambda n, i=index: (setattr(n.body[i], "value", ast.Constant(0)), n.body[i].value, n)[2],
-            )
-        if isinstance(statement, ast.Return | ast.For | ast.While | ast.If):
-            continue
-        text = ast.unparse(statement).splitlines()[0]
-        yield f"the line `{text}` is left out", lambda n, i=index: (n.body.__setitem__(i, ast.Pass()), n)[1]
-    for index, (first, then) in enumerate(zip(node.body, node.body[1:], strict=False)):
-        if isinstance(first, ast.For) and isinstance(then, ast.Return):
-            yield (
-                "`return` stands inside the loop",
-                lambda n, i=index: (n.body[i].body.append(n.body.pop(i + 1)), n)[1],
-            )
-        if not isinstance(then, ast.Return) and not isinstance(node, ast.FunctionDef):
-            yield "two lines are exchanged", lambda n, i=index: (_exchange(n.body, i, i + 1), n)[1]

@@ -70,6 +70,7 @@ _INSTEAD: dict[str, tuple[str, ...]] = {
     "new_zeros": ("new_ones",),
     "zeros_like": ("ones_like", "randn_like"),
     "mish": ("relu", "silu", "tanh", "gelu", "sigmoid"),
+    "gelu": ("relu", "silu", "mish", "tanh", "sigmoid"),
     "exp": ("log", "exp2"),
     "norm": ("sum", "amax"),
     "abs": ("square",),
@@ -101,6 +102,13 @@ def of_call(node: ast.Call) -> Iterator[Change]:
     for i in range(len(node.args)):
         for j in range(i + 1, len(node.args)):
             yield f"two arguments of `{name}` are exchanged", lambda n, i=i, j=j: _exchanged(n, i, j)
+    if name in ("transpose", "permute") and method:
+        yield "axes are reshaped, not turned", _reshaped
+    if name == "int" and len(node.args) == 1:
+        yield (
+            "it rounds where it should cut off",
+            lambda n: _parsed(f"round(float({ast.unparse(n.args[0])}))"),
+        )
     for i, keyword in enumerate(node.keywords):
         yield f"`{keyword.arg}` of `{name}` is left out", lambda n, i=i: (n.keywords.pop(i), n)[1]
     if name == "range" and len(node.args) == 1:
@@ -121,6 +129,14 @@ def _to_the_right(node: ast.Call) -> ast.AST:
     inside = node.func.value
     node.func.value = inside.right
     return ast.BinOp(inside.left, inside.op, node)
+
+
+def _reshaped(node: ast.Call) -> ast.AST:
+    return _parsed(f"({ast.unparse(node.func.value)}).reshape(({ast.unparse(node)}).shape)")
+
+
+def _parsed(text: str) -> ast.AST:
+    return ast.parse(text, mode="eval").body
 
 
 def _exchanged(node: ast.Call, i: int, j: int) -> ast.Call:

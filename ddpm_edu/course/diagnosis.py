@@ -21,7 +21,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ddpm_edu.course import shapes, slips, suspicions
+from ddpm_edu.course import partly, raised, shapes, slips, suspicions
 from ddpm_edu.course.answers import as_wanted, hand_on
 from ddpm_edu.course.calls import (
     Arguments,
@@ -152,6 +152,10 @@ def check_function(
             found = _suspicion(exercise, function, correct, cases, expected, answers, tolerance)
         if found is None and some_value:
             found = _slip(correct, answers, expected, cases, wrong, tolerance)
+        for mistake in mistakes if found is None and some_value else ():
+            if _is_like(mistake.function, answers, cases, wrong, tolerance, where_defined=True):
+                found = Suspicion(f"Your function {mistake.name}.", mistake.hint)
+                break
     if found is not None:
         raise failure(exercise, found.what, found.hint)
     raise unknown(exercise, function, cases, answers, expected, wrong)
@@ -163,16 +167,39 @@ def _is_like(
     cases: Sequence[Arguments],
     wrong: Sequence[int],
     tolerance: float,
+    where_defined: bool = False,
 ) -> bool:
-    """Whether a function gives the student's answers in all cases, and a value in one at least."""
+    """Whether a function gives the student's answers in all cases, and a value in one at least.
+
+    Args:
+        function: a known mistake, or a right function with a slip.
+        answers: the student's, of each case.
+        cases: the arguments.
+        wrong: the cases that the student has wrong: they are tried first.
+        tolerance: of values.
+        where_defined: whether it may be nan, or raise, where the student's answer is a number: who fills a
+            mask with -1e9 makes the mistake of one who fills it with -inf.
+    """
     order = [*wrong, *(i for i in range(len(cases)) if i not in wrong)]
-    values = 0
+    values = undefined = 0
     for i in order:
-        other = attempt(function, cases[i], seconds=0.3)
-        if not same(answers[i], as_wanted(other, answers[i]), tolerance):
+        other = as_wanted(attempt(function, cases[i], seconds=0.3), answers[i])
+        if same(answers[i], other, tolerance):
+            values += not isinstance(other, Exception)
+        elif where_defined and isinstance(answers[i], Tensor) and isinstance(other, Exception):
+            undefined += 1
+        elif not where_defined or not _same_where_finite(answers[i], other, tolerance):
             return False
-        values += not isinstance(other, Exception)
-    return values > 0
+        else:
+            values += 1
+    return values > undefined
+
+
+def _same_where_finite(answer: Any, other: Any, tolerance: float) -> bool:
+    if not isinstance(answer, Tensor) or not isinstance(other, Tensor) or answer.shape != other.shape:
+        return False
+    finite = torch.isfinite(other)
+    return bool(finite.double().mean() >= 0.3) and same(answer[finite], other[finite], tolerance)
 
 
 def _suspicion(
@@ -226,16 +253,18 @@ def _slip(
         or (answer.shape == right.shape and bool(torch.isfinite(answer).any()))
         for answer, right in zip(answers, expected, strict=True)
     )
-    searches = [slips.small_slips, slips.insertions_into, slips.pairs_of_slips]
+    searches = [slips.small_slips, slips.slips_everywhere, slips.insertions_into, slips.pairs_of_slips]
+    maybe = None
     for search in searches if promising else searches[:1]:
         for slip in search(correct):
             if time.process_time() > until:
-                return None
+                return maybe
             if _is_like(slip.function, answers, cases, wrong, tolerance):
-                return Suspicion(
-                    f"Your answers are those of a right solution in which {slip.what()}.",
-                    "Names and lines are those of that solution; look for the like in yours.",
-                )
+                return _of_slip(slip)
+            if maybe is None and _is_like(
+                slip.function, answers, cases, wrong, tolerance, where_defined=True
+            ):
+                maybe = _of_slip(slip)
         if search is slips.small_slips:
             values = [answer for answer in answers if not isinstance(answer, Exception)]
             found = (
@@ -243,7 +272,14 @@ def _slip(
             )
             if found is not None:
                 return found
-    return None
+    return maybe
+
+
+def _of_slip(slip: slips.Slip) -> Suspicion:
+    return Suspicion(
+        f"Your answers are those of a right solution in which {slip.what()}.",
+        "Names and lines are those of that solution; look for the like in yours.",
+    )
 
 
 def _docstring(exercise: str) -> str | None:
@@ -277,18 +313,34 @@ def unknown(
     """What can be said about an answer that nothing explains: which calls are wrong, and where in them."""
     errors = [i for i in wrong if isinstance(answers[i], Exception)]
     at = errors[0] if errors else wrong[0]
+    when = partly.when(cases, wrong)
+    hint = f"This was with {shown(cases[at])}. {'' if when else _which(cases, wrong)}"
     if errors:
         error = answers[at]
+        said = f"It raises {type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
         place = students_line(error, function)
-        what = f"It raises {type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
-        what += f"\n  in {place}" if place else ""
+        said += f"\n  in {place}" if place else ""
+        found = raised.explained(error, cases[at], suspicions.letters_of(_docstring(exercise)))
+        what = f"{found.what}\n  {said}" if found else said
+        hint += found.hint if found else "Open the first hint, or print the parts."
     else:
         what = where_wrong(answers[at], expected[at])
-    return failure(
-        exercise,
-        what,
-        f"This was with {shown(cases[at])}. {_which(cases, wrong)}Open the first hint, or print the parts.",
-    )
+        found = _partly(answers, expected)
+        what = f"{found.what}\n  {what}" if found else what
+        hint += found.hint if found else "Open the first hint, or print the parts."
+    if when:
+        what = f"It is right where {when}, and wrong in the {len(wrong)} other calls.\n  {what}"
+    return failure(exercise, what, hint)
+
+
+def _partly(answers: Sequence[Any], expected: Sequence[Any]) -> Suspicion | None:
+    """What holds for most entries, or in the calls that give the right shape."""
+    pairs = [
+        (a.detach(), r)
+        for a, r in zip(answers, expected, strict=True)
+        if isinstance(a, Tensor) and isinstance(r, Tensor) and a.shape == r.shape
+    ]
+    return suspicions.first(partly.partly(*zip(*pairs, strict=True), 1e-4)) if pairs else None
 
 
 def _which(cases: Sequence[Arguments], wrong: Sequence[int]) -> str:

@@ -93,6 +93,12 @@ def by_shape(pairs: Pairs, letters: Sequence[str] | None, tolerance: float) -> I
         ):
             yield Suspicion(f"What is there is right, but along {place} it ends too early. {tail}", FENCE)
 
+    if answer.ndim == 2 and answer.T.shape == right.shape and all(a.T.shape == r.shape for a, r in pairs):
+        yield Suspicion(
+            f"The two axes are exchanged, and turned round its numbers are not right yet either. {tail}",
+            "Which argument counts the rows, and which the columns?",
+        )
+
 
 _REDUCTIONS: dict[str, Callable[[Tensor, Sequence[int]], Tensor]] = {
     "mean": lambda x, axes: x.mean(dim=tuple(axes)),

@@ -12,10 +12,12 @@ import textwrap
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
+from types import FunctionType
 from typing import Any
 
-from ddpm_edu.course.changes import Changed, changes
+from ddpm_edu.course.changes import Changed, changes, in_all_places
 from ddpm_edu.course.insertions import insertions
+from ddpm_edu.course.options import without_options
 
 Function = Callable[..., Any]
 
@@ -41,29 +43,55 @@ def small_slips(function: Function) -> Iterator[Slip]:
     yield from _with(changes, function)
 
 
+def slips_everywhere(function: Function) -> Iterator[Slip]:
+    """The function with the same small change in all places of a line, or of the whole."""
+    yield from _with(in_all_places, function)
+
+
 def insertions_into(function: Function) -> Iterator[Slip]:
     """The function with one thing put in."""
     yield from _with(insertions, function)
 
 
 def _with(change: Callable[[ast.FunctionDef], Iterator[Changed]], function: Function) -> Iterator[Slip]:
-    tree = _source_of(function)
-    for what, changed in change(tree) if tree is not None else ():
-        made = _compiled(changed, function)
-        if made is not None:
-            yield Slip(what, made)
+    """The function itself changed, then each helper of its module that it calls."""
+    helpers = _helpers(function)
+    for one in (function, *helpers):
+        tree = _source_of(one)
+        if tree is not None and one is function:
+            tree = without_options(tree)
+        for what, changed in change(tree) if tree is not None else ():
+            made = _compiled(changed, function, helpers)
+            if made is not None:
+                yield Slip(what, made)
 
 
 def pairs_of_slips(function: Function) -> Iterator[Slip]:
     """The function with two of the more common changes, in two places."""
-    tree = _source_of(function)
+    tree, helpers = _source_of(function), _helpers(function)
     if tree is None:
         return
+    tree = without_options(tree)
     for first, changed in changes(tree, common=True):
         for second, twice in changes(changed, common=True):
-            made = _compiled(twice, function)
+            made = _compiled(twice, function, helpers)
             if made is not None:
                 yield Slip(lambda first=first, second=second: f"{first()}, and {second()}", made)
+
+
+@cache
+def _helpers(function: Function) -> tuple[Function, ...]:
+    """The functions of the same module that a right function calls, and those that they call."""
+    found: dict[str, Function] = {}
+    waiting = [function]
+    while waiting:
+        names = getattr(waiting.pop(), "__code__", None)
+        for name in names.co_names if names is not None else ():
+            other = function.__globals__.get(name)
+            if inspect.isfunction(other) and other.__module__ == function.__module__ and name not in found:
+                found[name] = other
+                waiting.append(other)
+    return tuple(other for other in found.values() if other is not function and not other.__closure__)
 
 
 @cache
@@ -87,11 +115,16 @@ def _source_of(function: Function) -> ast.FunctionDef | None:
     return node
 
 
-def _compiled(tree: ast.FunctionDef, function: Function) -> Function | None:
+def _compiled(tree: ast.FunctionDef, function: Function, helpers: tuple[Function, ...]) -> Function | None:
+    """The function in a module of its own, with the changed definition of it, or of a helper."""
     module = ast.fix_missing_locations(ast.Module(body=[tree], type_ignores=[]))
     namespace = dict(function.__globals__)
+    for one in (function, *helpers):
+        again = FunctionType(one.__code__, namespace, one.__name__, one.__defaults__)
+        again.__kwdefaults__ = one.__kwdefaults__
+        namespace[one.__name__] = again
     try:
         exec(compile(module, "<a right solution with a slip>", "exec"), namespace)
     except (SyntaxError, ValueError, TypeError):
         return None
-    return namespace[tree.name]
+    return namespace[function.__name__]

@@ -63,9 +63,18 @@ def by_value(
         if holds(lambda a, r, value=value: bool((a == value).all())):
             said = bool(value) if all(a.dtype == torch.bool for a, _ in pairs) else value
             yield Suspicion(f"Your answer is {said} everywhere, whatever comes.")
-    for name, hint, change in _VALUES:
+    for name, hint, change in VALUES:
         if tells and holds(lambda a, r, change=change: close(a, change(r), tolerance)):
             yield Suspicion(f"Your answers are {name}.", hint)
+    if all(r.dtype == torch.bool != a.dtype for a, r in pairs):
+        exact = (
+            " They are not 0 just where True is wanted." if holds(lambda a, r: close(a != 0, r, 0)) else ""
+        )
+        kind = str(pairs[0][0].dtype)
+        yield Suspicion(
+            f"Your function returns numbers ({kind}), where a mask of True and False is wanted.{exact}",
+            "A comparison, as `x > 0`, makes a mask.",
+        )
     if all(a.dtype == torch.bool for a, _ in pairs) and holds(lambda a, r: bool((a == 1 - r).all())):
         yield Suspicion("True and False are exchanged.", "`~` turns a mask round.")
     yield from _constant(answers, rights, cases, letters, tolerance)
@@ -79,7 +88,9 @@ def by_value(
 
 
 Change = Callable[[Tensor], Tensor]
-_VALUES: tuple[tuple[str, str, Change], ...] = (
+VALUES: tuple[tuple[str, str, Change], ...] = (
+    ("(1 + the right ones) / 2: from 0 to 1, not from -1 to 1", "2 x - 1 goes there.", lambda r: (1 + r) / 2),
+    ("2 times the right ones, minus 1", "From 0 to 1 is wanted, not from -1 to 1.", lambda r: 2 * r - 1),
     ("the right ones with the opposite sign", "What is subtracted from what?", lambda r: -r),
     ("1 minus the right ones", "A share, or the rest of it?", lambda r: 1 - r),
     ("1 over the right ones", "What is divided by what?", lambda r: 1 / r),
@@ -144,7 +155,8 @@ def _constant(
             if known is None and max(numbers) - min(numbers) < 10 * tolerance:
                 known = _number(abs(numbers[0]))
                 side = "more" if numbers[0] > 0 else "less"
-                yield Suspicion(f"Your answers are the right ones, and {known} {side}.", FENCE)
+                hint = FENCE if float(known) % 1 == 0 else "What is added, or subtracted, at the end?"
+                yield Suspicion(f"Your answers are the right ones, and {known} {side}.", hint)
             elif known:
                 yield Suspicion(
                     f"Your answers are the right ones plus {known}.", "What is added once too often?"

@@ -5,20 +5,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from exercise_attempts import Attempt, attempts, is_named
 
-from ddpm_edu.course import checks, diagnosis
+from ddpm_edu.course import checks, diagnosis, partly
 
-RIGHT = [attempt for attempt in attempts() if attempt.is_right]
-WRONG = [attempt for attempt in attempts() if not attempt.is_right]
+ALL = list(attempts())
+RIGHT = [attempt for attempt in ALL if attempt.is_right]
+WRONG = [attempt for attempt in ALL if not attempt.is_right]
 
 
 def test_attempts_are_of_both_kinds() -> None:
-    for name in {attempt.check for attempt in attempts()}:
-        of_this = [attempt.is_right for attempt in attempts(name)]
-        assert sum(of_this) >= 1, name
+    for name in checks.names():
+        of_this = [attempt.is_right for attempt in ALL if attempt.check == name]
+        assert sum(of_this) >= 3, name
         assert len(of_this) - sum(of_this) >= 6, name
 
 
@@ -29,7 +32,7 @@ def test_no_right_answer_is_refused() -> None:
 
 def test_no_wrong_answer_passes_and_most_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(diagnosis, "SEARCH_SECONDS", 0.1)
-    some = WRONG[::9]
+    some = WRONG[::17]
     verdicts = [attempt.verdict() for attempt in some]
     assert all(verdicts), [a.source for a, verdict in zip(some, verdicts, strict=True) if not verdict]
     assert sum(map(is_named, verdicts)) >= 0.65 * len(some)
@@ -73,6 +76,23 @@ def test_later_cells_get_what_they_compute_with(
         ("forward_process", "return clean + betas[timestep + 1]", "It raises IndexError"),
         ("masked_loss", "return OTHER.square().mean() * target.square().mean()", "It reads `OTHER` from the"),
         ("causal_mask", "return (torch.rand(n_tokens, n_tokens) < 0.5)", "random numbers of its own"),
+        (
+            "forward_process",
+            "return clean * betas[timestep]",
+            "along axis 2 one has 3 (Da) entries, the other",
+        ),
+        ("sampling_loop", "return start[len(noise)]", "It picks entry"),
+        ("masked_loss", "return prediction - targets", "It reads `targets`, which is neither an argument"),
+        (
+            "trailing_timesteps",
+            "return torch.arange(K, 0, -(K // n)) - 1",
+            "It is right where `n` divides `K`",
+        ),
+        (
+            "memory_mask",
+            "return torch.ones(1 + n_obs_tokens, n_action_tokens) > 0",
+            "The two axes are exchanged",
+        ),
     ],
 )
 def test_what_else_is_said(check: str, source: str, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -81,3 +101,52 @@ def test_what_else_is_said(check: str, source: str, said: str, monkeypatch: pyte
     cell = f"OTHER = torch.ones(2)\n\ndef attempt({arguments}):\n    {source}\n"
     verdict = Attempt(check, cell, False).verdict()
     assert said in verdict, verdict
+
+
+def test_a_slip_is_found_in_a_helper_of_the_right_solution(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(diagnosis, "SEARCH_SECONDS", 5.0)
+    body = "n = lambda h: F.layer_norm(h, h.shape[-1:])\n    x = x + attend @ n(x)\n    "
+    cell = (
+        f"def attempt(x, attend, expand, contract):\n    {body}return x + F.relu(n(x) @ expand) @ contract\n"
+    )
+    assert "`relu` stands where `gelu` belongs" in Attempt("pre_norm", cell, False).verdict()
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (
+            lambda r: r * torch.tensor([2.0, 3.0]) + 1,
+            "Each column of your answers is the right one, stretched",
+        ),
+        (lambda r: r + r.sum(), "In each call your entries are all off by the same number"),
+        (lambda r: torch.where(torch.arange(6)[:, None] == 0, 7 * r, -r), "20 of your 24 wrong entries are"),
+    ],
+)
+def test_what_is_said_of_answers_that_are_wrong_in_parts(
+    change: Callable[[torch.Tensor], torch.Tensor], said: str
+) -> None:
+    rights = [torch.randn(6, 2, generator=torch.Generator().manual_seed(seed)) + 3 for seed in range(2)]
+    found = [one.what for one in partly.partly([change(right) for right in rights], rights, 1e-4)]
+    assert found[0].startswith(said)
+
+
+def test_one_slip_in_all_places_of_a_line_is_one_slip() -> None:
+    from ddpm_edu.course.slips import slips_everywhere
+
+    said = [slip.what() for slip in slips_everywhere(_two_roots) if slip.function(4.0, 9.0) == -5.0]
+    assert any("`a` and" not in what and "in all 2 places" in what for what in said), said
+
+
+def _two_roots(a: float, b: float) -> float:
+    return abs(a) - abs(b)
+
+
+def test_options_of_a_right_solution_are_not_shown_to_students() -> None:
+    import ast
+
+    from ddpm_edu.course.options import without_options
+
+    tree = ast.parse("def f(x, power=1.0, room=True):\n    return (x if room else -x) ** power").body[0]
+    assert isinstance(tree, ast.FunctionDef)
+    assert ast.unparse(without_options(tree)) == "def f(x):\n    return x"

@@ -23,6 +23,7 @@ def condition(function: Function) -> None:
     cases = []
     for seed, (B, To, Do, T, Da) in enumerate(((3, 2, 4, 6, 3), (2, 3, 2, 8, 5), (2, 1, 3, 4, 3))):
         features = torch.randn(B, To, Do, generator=torch.Generator().manual_seed(seed))
+        features[0, 0, 0] = 0.0  # a feature may be 0, and is given all the same
         cases.append({"features": features, "T": T, "Da": Da})
     check_function(
         "condition",

@@ -78,7 +78,7 @@ def random_crop(function: Function) -> None:
         CheckFailed: if it is wrong, with what is wrong.
     """
     generator = torch.Generator().manual_seed(1)
-    images = torch.randn(6, 2, 7, 9, generator=generator)
+    images = torch.randn(6, 2, 7, 10, generator=generator)
     uniform = torch.tensor([[0.99, 0.99], [0.0, 0.0], [0.3, 0.8], [0.6, 0.1], [0.95, 0.4], [0.5, 0.7]])
     check_function(
         "random_crop",

@@ -138,7 +138,8 @@ def ddim_with_eta(function: Function) -> None:
         CheckFailed: if it is wrong, with what is wrong.
     """
     cases = []
-    for seed, (here, there, eta) in enumerate(((0.2, 0.6, 0.7), (0.05, 0.3, 1.0), (0.7, 1.0, 0.5))):
+    levels = ((0.2, 0.6, 0.7), (0.05, 0.3, 1.0), (0.7, 1.0, 0.5), (0.3, 0.5, 0.2))
+    for seed, (here, there, eta) in enumerate(levels):
         generator = torch.Generator().manual_seed(seed)
         x, epsilon, noise = torch.randn(3, 4, 2, generator=generator)
         numbers = {"here": torch.tensor(here), "there": torch.tensor(there), "eta": torch.tensor(eta)}

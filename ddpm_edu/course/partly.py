@@ -1,0 +1,131 @@
+"""What can be said of an answer that is wrong in no single way: of most entries, each column, each call."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+
+import torch
+from torch import Tensor
+
+from ddpm_edu.course.calls import Arguments
+from ddpm_edu.course.suspicions import VALUES, Suspicion, close
+
+SHARE = 0.7
+"""Of its wrong entries, so many must be explained to say "most"."""
+
+
+def partly(answers: Sequence[Tensor], rights: Sequence[Tensor], tolerance: float) -> Iterator[Suspicion]:
+    """For answers of the right shape that no rule holds for everywhere."""
+    answers, rights = [a.double() for a in answers], [r.double() for r in rights]
+    yield from _mostly(answers, rights, tolerance)
+    yield from _by_column(answers, rights, tolerance)
+    yield from _by_call(answers, rights, tolerance)
+
+
+def _mostly(answers: Sequence[Tensor], rights: Sequence[Tensor], tolerance: float) -> Iterator[Suspicion]:
+    a, r = (torch.cat([one.flatten() for one in many]) for many in (answers, rights))
+    wrong = ~_close(a, r, tolerance)
+    if int(wrong.sum()) < 6 or r[wrong].unique().numel() < 4:
+        return
+    for name, hint, change in VALUES:
+        explained = _close(a, change(r), tolerance)[wrong]
+        if a[wrong][explained].unique().numel() > 3 and float(explained.double().mean()) >= SHARE:
+            share = f"{int(explained.sum())} of your {len(explained)} wrong entries"
+            yield Suspicion(f"{share} are {name}; the others are wrong in another way too.", hint)
+
+
+def _by_column(answers: Sequence[Tensor], rights: Sequence[Tensor], tolerance: float) -> Iterator[Suspicion]:
+    """Whether each column is the right one, stretched and moved."""
+    if any(r.ndim < 2 or r.shape[-1] < 2 or r[..., 0].numel() < 4 for r in rights):
+        return
+    numbers = []
+    for answer, right in zip(answers, rights, strict=True):
+        for column in range(right.shape[-1]):
+            ends = right[..., column].flatten(), answer[..., column].flatten()
+            if ends[0].std() < 1e-4:
+                continue  # a line through one place says nothing
+            fitted = _line(*ends, tolerance)
+            if fitted is None:
+                return
+            numbers.append(fitted)
+    if len({tuple(round(n, 4) for n in pair) for pair in numbers}) > 1:
+        yield Suspicion(
+            "Each column of your answers is the right one, stretched and moved by numbers of its own.",
+            "The way is right, and what it measures by is another: centre, width, deviation, sum?",
+        )
+
+
+def _line(right: Tensor, answer: Tensor, tolerance: float) -> tuple[float, float] | None:
+    """Factor and distance that make one of the other; None if there are none."""
+    spread = right - right.mean()
+    factor = float((spread * (answer - answer.mean())).sum() / spread.square().sum())
+    distance = float(answer.mean() - factor * right.mean())
+    fits = abs(factor) > 1e-3 and close(factor * right + distance, answer, 10 * tolerance)
+    return (factor, distance) if fits else None
+
+
+def _by_call(answers: Sequence[Tensor], rights: Sequence[Tensor], tolerance: float) -> Iterator[Suspicion]:
+    """Whether all entries of a call are off by one number, in the right or in the opposite order."""
+    pairs = [(a, r) for a, r in zip(answers, rights, strict=True) if r.unique().numel() > 1]
+    if len(pairs) < 2:
+        return
+    for turned, how in ((False, ""), (True, "stand in the opposite order, and ")):
+        gaps = [a - (r.flip(0) if turned else r) for a, r in pairs]
+        if all(float(gap.max() - gap.min()) < 10 * tolerance for gap in gaps):
+            some = ", ".join(f"{float(gap.flatten()[0]):.4g}" for gap in gaps[:3])
+            yield Suspicion(
+                f"In each call your entries {how}are all off by the same number: {some} in the first calls.",
+                "Count the first and the last entry on paper.",
+            )
+
+
+def _close(a: Tensor, b: Tensor, tolerance: float) -> Tensor:
+    return torch.isclose(a, b, atol=tolerance, rtol=tolerance, equal_nan=True)
+
+
+def when(cases: Sequence[Arguments], wrong: Sequence[int]) -> str:
+    """In which calls it is right, if a rule about whole numbers among the arguments tells them apart."""
+    right = [i for i in range(len(cases)) if i not in wrong]
+    if len(right) < 2 or len(wrong) < 2:
+        return ""
+    numbers = [name for name in cases[0] if all(_is_whole(case[name]) for case in cases)]
+    rules: list[tuple[str, Callable[[Arguments], bool]]] = []
+    for name in numbers:
+        for text, rule in _OF_ONE.items():
+            rules.append((text.format(name), lambda case, n=name, rule=rule: rule(int(case[n]))))
+    for a, b in itertools.permutations(numbers, 2):
+        for text, pair in _OF_TWO.items():
+            rules.append(
+                (text.format(a, b), lambda case, a=a, b=b, pair=pair: pair(int(case[a]), int(case[b])))
+            )
+    for text, rule in rules:
+        if [rule(case) for case in cases] == [i in right for i in range(len(cases))]:
+            return text
+    return ""
+
+
+def _is_whole(value: object) -> bool:
+    if isinstance(value, Tensor):
+        return value.ndim == 0 and not value.is_floating_point() and value.dtype != torch.bool
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+_OF_ONE: dict[str, Callable[[int], bool]] = {
+    "`{}` is 0": lambda n: n == 0,
+    "`{}` is not 0": lambda n: n != 0,
+    "`{}` is 1": lambda n: n == 1,
+    "`{}` is not 1": lambda n: n != 1,
+    "`{}` is not negative": lambda n: n >= 0,
+    "`{}` is negative": lambda n: n < 0,
+    "`{}` is above 0": lambda n: n > 0,
+    "`{}` is even": lambda n: n % 2 == 0,
+    "`{}` is odd": lambda n: n % 2 == 1,
+}
+_OF_TWO: dict[str, Callable[[int, int], bool]] = {
+    "`{1}` divides `{0}`": lambda a, b: b != 0 and a % b == 0,
+    "`{1}` does not divide `{0}`": lambda a, b: b != 0 and a % b != 0,
+    "`{0}` equals `{1}`": lambda a, b: a == b,
+    "`{0}` is below `{1}`": lambda a, b: a < b,
+    "`{0}` is at most `{1}`": lambda a, b: a <= b,
+}
