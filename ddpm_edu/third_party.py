@@ -19,6 +19,7 @@ import sys
 import types
 import warnings
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from ddpm_edu.renderers import choose_renderer
@@ -103,6 +104,16 @@ def import_robosuite() -> types.ModuleType:
     os.environ["MUJOCO_GL"] = chosen  # robosuite overwrites it on import
     logging.getLogger(_ROBOSUITE_LOGGER).setLevel(logging.ERROR)
     return robosuite
+
+
+def robosuite_assets() -> Path:
+    """The installed robosuite's folder of meshes and textures, found without the seconds of importing it."""
+    spec = importlib.util.find_spec("robosuite")
+    if spec is None or spec.origin is None:
+        raise ModuleNotFoundError(
+            "robosuite is not installed; install the package's requirements: make setup"
+        )
+    return Path(spec.origin).parent / "models" / "assets"
 
 
 def import_robomimic(module: str = "robomimic") -> types.ModuleType:

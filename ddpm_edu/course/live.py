@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from ddpm_edu.course.robot import notices, plain_script, robot_for_page
 from ddpm_edu.data.demonstrations import Demonstrations
 from ddpm_edu.errors import ConfigError
 from ddpm_edu.paths import shipped_demonstrations, shipped_policy
@@ -55,16 +56,25 @@ def scenes() -> list[dict[str, Any]]:
     return found
 
 
-def write_live(out: Path) -> None:
-    """Puts the scripts, their style and the policy into a folder of the pages.
+def write_live(out: Path, mujoco: Path) -> None:
+    """Puts the scripts, their style, the policy and the robot into a folder of the pages.
 
     Args:
         out: is made.
+        mujoco: mujoco_wasm.js of npm's mujoco-js.
     """
     out.mkdir(parents=True, exist_ok=True)
     for file in (*FOLDER.glob("*.js"), *FOLDER.glob("*.css")):
         shutil.copy(file, out / file.name)
     with torch.no_grad():
         policy = policy_for_page(load_policy(shipped_policy(POLICY)))
-    content = json.dumps({"policy": policy, "scenes": scenes()}, separators=(",", ":"))
-    (out / "can_data.js").write_text(f"(globalThis.ddpmEdu ??= {{}}).canData = {content};\n")
+    _write(out / "can_data.js", "canData", {"policy": policy, "scenes": scenes()})
+    _write(out / "robot_data.js", "robotData", robot_for_page())
+    (out / "mujoco.js").write_text(plain_script(mujoco.read_text()))
+    (out / "NOTICES.txt").write_text(notices())
+
+
+def _write(path: Path, name: str, content: dict[str, Any]) -> None:
+    """As a script, since files open no files."""
+    text = json.dumps(content, separators=(",", ":"))
+    path.write_text(f"(globalThis.ddpmEdu ??= {{}}).{name} = {text};\n")

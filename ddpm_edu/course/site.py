@@ -1,7 +1,7 @@
 """The course as pages: made from the committed outputs, without running a cell.
 
-Sphinx with myst-nb turns notebooks into pages. Formulas and widgets need three scripts, which come from npm
-packages (6 MB, not committed) and are copied into the site: the pages ask no other host for anything.
+Sphinx with myst-nb turns notebooks into pages. Formulas, widgets and the robot need four scripts, which come
+from npm packages (17 MB, not committed) and are copied into the site: the pages ask no other host.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ from ddpm_edu.paths import REPOSITORY
 PACKAGES = {
     "requirejs@2.3.8": "sha512-7/cTSLOdYkNBNJcDMWf+luFvMriVm7eYxp4BcFCsAX0wF421Vyce5SXP17c+Jd5otXKGNehIonFlyQXSowL6Mw==",  # noqa: E501
     "@jupyter-widgets/html-manager@1.0.15": "sha512-5thBIV6ymNgmPVOHvzx+gGy8ZSKmSazhtGw4/c4xJDVzRhG9PTeQsRjF3FUTopvFi//SABeNz1yp47bCrJ3CQA==",  # noqa: E501
+    "mujoco-js@0.0.7": "sha512-MXCudYo+QCncFEQVxDy9GjELOGRNKsSucKpHgz9hNeRSWXP01xhtZr5GNvY30Rvs/mtfV/jPb3uIsiYXPJ2V2g==",  # noqa: E501
     "mathjax@3.2.2": "sha512-Bt+SSVU8eBG27zChVewOicYs7Xsdt40qm4+UpHyX7k0/O9NliPc+x77k1/FEsPsjKPZGJvtRZM1vO+geW0OhGw==",  # noqa: E501
 }
 # The files that the pages need of each.
@@ -44,6 +45,7 @@ FILES = {
         "package/dist/7a3337626410ca2f4071.woff2",
         "package/dist/d878b0a6a1144760244f.woff2",
     ),
+    "mujoco-js@0.0.7": ("package/dist/mujoco_wasm.js",),  # MuJoCo 3.3.8: steps as 3.3.7 does, to 1e-6 rad
     "mathjax@3.2.2": ("package/es5/tex-svg.js",),
 }
 FONTS_FOLDER = "@jupyter-widgets"  # pages look for the widgets' fonts in this folder beside themselves
@@ -79,14 +81,15 @@ def build_site(paths: Sequence[Path], out: Path, docs: Path | None = None, cache
         )
     fetched = fetch_files(cache)
     fonts = [file for file in fetched if file.suffix == ".woff2"]
+    mujoco = next(file for file in fetched if file.name == "mujoco_wasm.js")
 
     with tempfile.TemporaryDirectory(prefix="ddpm-edu-site-") as folder:
         work = Path(folder)
         shutil.copytree(docs, work / "docs")
         (work / "docs" / "notebooks").mkdir()
-        for script in set(fetched) - set(fonts):
+        for script in set(fetched) - {*fonts, mujoco}:
             shutil.copy(script, work / "docs" / "_static" / script.name)
-        write_live(work / "docs" / "_static" / "live")
+        write_live(work / "docs" / "_static" / "live", mujoco)
         for source in sources:
             nbformat.write(_page_of(source.notebook), work / "docs" / "notebooks" / source.path.name)
         index = work / "docs" / "index.md"

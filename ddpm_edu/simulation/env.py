@@ -14,7 +14,6 @@ Three things differ from calling robosuite directly, and each removes a hidden d
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import gymnasium
@@ -27,7 +26,7 @@ from ddpm_edu.simulation.robosuite_arguments import CAMERAS, IMAGE_SIZE, robosui
 from ddpm_edu.simulation.sensors import Sensors
 from ddpm_edu.simulation.workers import sign_of_life
 from ddpm_edu.tasks import ObservationKey, ObservationMode, Task, get_task
-from ddpm_edu.third_party import import_robosuite
+from ddpm_edu.third_party import import_robosuite, robosuite_assets
 
 __all__ = ["CAMERAS", "IMAGE_SIZE", "ManipulationEnv", "make_env"]
 
@@ -313,9 +312,9 @@ class ManipulationEnv(gymnasium.Env):
         self._env.rng.bit_generator.state = np.random.default_rng(seed).bit_generator.state
 
     def _load(self, model_xml: str) -> None:
-        assets = Path(self._robosuite.__file__).parent / "models" / "assets"
         try:
-            self._env.reset_from_xml_string(self._env.edit_model_xml(with_own_assets(model_xml, assets)))
+            own = with_own_assets(model_xml, robosuite_assets())
+            self._env.reset_from_xml_string(self._env.edit_model_xml(own))
         except Exception as error:
             self.model_xml = ""  # the next reset loads the task's own model again
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__

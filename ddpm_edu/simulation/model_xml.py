@@ -113,3 +113,37 @@ def portable_model_xml(model_xml: str) -> str:
         if path is not None and "robosuite/" in path:
             element.set("file", "robosuite/" + path.rsplit("robosuite/", 1)[1])
     return ElementTree.tostring(root, encoding="unicode")
+
+
+def physics_only(model_xml: str) -> tuple[str, dict[str, Path]]:
+    """A model without what is only looked at; it moves as the whole one does, to the last digit.
+
+    Geoms that touch nothing go, with cameras, lights, textures and the meshes that nothing uses any more.
+    What touches keeps its own mesh, since contacts depend on every vertex.
+
+    Args:
+        model_xml: a model whose assets lie here, as `with_own_assets` returns.
+
+    Returns:
+        The model as text, its files named without a folder; and where each of those files lies.
+    """
+    root = ElementTree.fromstring(model_xml)
+    used, files = set(), {}
+    for parent in list(root.iter()):
+        for element in list(parent):
+            touches_nothing = element.get("contype") == "0" and element.get("conaffinity") == "0"
+            if element.tag in ("camera", "light", "visual") or (element.tag == "geom" and touches_nothing):
+                parent.remove(element)
+            elif element.tag == "geom":
+                element.attrib.pop("material", None)
+                used.add(element.get("mesh"))
+    assets = root.find("asset")
+    if assets is not None:
+        for asset in list(assets):
+            if asset.tag != "mesh" or asset.get("name") not in used:
+                assets.remove(asset)
+                continue
+            path = Path(asset.get("file", ""))
+            files[f"{asset.get('name')}{path.suffix}"] = path
+            asset.set("file", f"{asset.get('name')}{path.suffix}")
+    return ElementTree.tostring(root, encoding="unicode"), files

@@ -5,11 +5,15 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import h5py
+import numpy as np
 import pytest
 
 from ddpm_edu.errors import SimulatorError
+from ddpm_edu.paths import shipped_demonstrations
 from ddpm_edu.simulation.env import ManipulationEnv
-from ddpm_edu.simulation.model_xml import with_own_assets
+from ddpm_edu.simulation.model_xml import physics_only, with_own_assets
+from ddpm_edu.third_party import import_mujoco, robosuite_assets
 
 
 @pytest.fixture
@@ -92,3 +96,41 @@ def test_the_simulator_refuses_it_in_one_line_and_goes_on(can: ManipulationEnv, 
     assert "\n" not in str(caught.value)
     can.reset(seed=0)
     assert (can.get_state() == state).all()
+
+
+def test_without_what_is_only_seen_a_demonstration_goes_the_same_way(
+    can: ManipulationEnv, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To the last digit, contacts and all, under the torques that robosuite gave the whole model."""
+    with h5py.File(shipped_demonstrations("can")) as file:
+        demonstration = file["data/demo_0"]
+        model_xml = demonstration.attrs["model_file"]
+        first, actions = demonstration["states"][0], demonstration["actions"][()]
+    can.reset_to(first, model_xml)
+    robot, simulated = can._env, can._env.sim
+    given: list[np.ndarray] = []
+    act = robot._pre_action
+
+    def recording(*arguments: object) -> None:
+        act(*arguments)
+        given.append(simulated.data.ctrl.copy())
+
+    monkeypatch.setattr(robot, "_pre_action", recording)
+    for action in actions:
+        can.step(action)
+    assert can.is_success()
+
+    mujoco = import_mujoco()
+    xml, files = physics_only(with_own_assets(model_xml, robosuite_assets()))
+    model = mujoco.MjModel.from_xml_string(xml, {name: path.read_bytes() for name, path in files.items()})
+    data = mujoco.MjData(model)
+    data.time, data.qpos, data.qvel = first[0], first[1 : 1 + model.nq], first[1 + model.nq :]
+    mujoco.mj_forward(model, data)
+    for torques in given:
+        mujoco.mj_step1(model, data)
+        data.ctrl = torques
+        mujoco.mj_step2(model, data)
+    np.testing.assert_array_equal(data.qpos, simulated.data.qpos)
+    assert model.ngeom < simulated.model.ngeom / 3
+    assert model.nmesh == 14
+    assert model.ntex == 0

@@ -71,7 +71,7 @@
     // ---- a distribution whose best denoiser is known ----------------------------------------------
 
     // The inverse of a symmetric positive matrix (n, n) by Gauss and Jordan.
-    const inverse = (matrix, n) => {
+    const inverse = (edu.inverse = (matrix, n) => {
         const a = Float64Array.from(matrix);
         const b = new Float64Array(n * n);
         for (let i = 0; i < n; i++) b[i * n + i] = 1;
@@ -91,7 +91,7 @@
             }
         }
         return b;
-    };
+    });
 
     // A mixture over trajectories of D rows with T entries each; the rows of one way are independent, the
     // entries of a row are not: covariances[d] (T, T). What the best denoiser says is Gaussian regression.
