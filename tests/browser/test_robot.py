@@ -48,7 +48,7 @@ def robot(site: Path) -> Iterator[Page]:
 
 
 def test_a_recorded_demonstration_goes_as_in_python(robot: Page) -> None:
-    """Torques differ from the first step on where a formula does; joints and what is seen are held together."""
+    """Joints, and what the policy would see, after each of a hundred actions."""
     with h5py.File(shipped_demonstrations("can")) as file:
         demonstration = file["data/demo_3"]
         first, actions = demonstration["states"][0], demonstration["actions"][:STEPS]
@@ -77,3 +77,49 @@ def test_a_recorded_demonstration_goes_as_in_python(robot: Page) -> None:
     assert np.ptp(joints[:, 7]) > 0.01, "the fingers have closed on the can"
     for key, last in wanted[-1][1].items():
         np.testing.assert_allclose(found[-1]["seen"][key], last, atol=METRES, rtol=0, err_msg=key)
+
+
+def test_it_puts_the_can_into_its_bin_on_a_phone_too(site: Path) -> None:
+    """Press, drag the can, Go: plans change with the can, and the can ends in its bin, on a small screen."""
+    with browser_page(390, 800) as page:
+        complaints: list[str] = []
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)
+        page.on("requestfailed", lambda request: complaints.append(request.url))
+        page.on("request", lambda request: complaints.extend([request.url] * request.url.startswith("http")))
+        page.goto((site.parent / "live.html").as_uri())
+        place = page.locator("[data-live=robot]")
+        place.get_by_role("button", name="Start the simulator").click()
+        page.wait_for_selector("[data-live=robot][data-ready]")
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390
+        nameless = page.evaluate(
+            "[...document.querySelectorAll('[data-live=robot] :is(canvas, input, select, button)')].filter("
+            "(one) => !(one.ariaLabel || one.labels?.[0]?.textContent.trim() || one.textContent.trim())).length"
+        )
+        assert nameless == 0
+
+        look = "(({ can, plans }) => [can(), plans()[0]])(document.querySelector('[data-live=robot]').live)"
+        before, planned = page.evaluate(look)
+        place.locator("canvas").scroll_into_view_if_needed()
+        box = place.locator("canvas").bounding_box()
+        x, y = page.evaluate(
+            "(({ space, can }) => space.at(can()))(document.querySelector('[data-live=robot]').live)"
+        )
+        page.mouse.move(box["x"] + x, box["y"] + y)
+        page.mouse.down()
+        page.mouse.move(box["x"] + x - 12, box["y"] + y + 4, steps=3)
+        page.mouse.up()
+        dragged, planned_now = page.evaluate(look)
+        assert np.linalg.norm(np.subtract(dragged, before)) > 0.02
+        assert np.abs(np.subtract(planned, planned_now)).max() > 1e-3, "another can, other plans"
+
+        place.get_by_role("button", name="Go").click()
+        page.wait_for_selector("[data-live=robot][data-state=acting]")
+        page.wait_for_selector("[data-live=robot][data-state=succeeded]")
+        steps, decisions = (int(place.get_attribute(f"data-{name}")) for name in ("steps", "decisions"))
+        print(f"{steps} steps, {decisions} decisions; {place.locator('.edu-status').text_content()}")
+        can = page.evaluate("document.querySelector('[data-live=robot]').live.can()")
+        assert 0.1 < can[0] < 0.295
+        assert 0.28 < can[1] < 0.525
+        assert decisions > steps / 9, "it looks again after eight steps at most"
+        assert not complaints

@@ -26,13 +26,11 @@
         return product[3] < 0 ? product.map((value) => -value) : product;
     };
 
-    const bytesOf = (base64) => Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));
-
     // mujoco: the module that its loader gives; scene: {xml, files {name: base64}}
     edu.Simulation = class {
         constructor(mujoco, { xml, files }) {
             this.mujoco = mujoco;
-            for (const [name, content] of Object.entries(files)) mujoco.FS.writeFile(`/${name}`, bytesOf(content));
+            for (const [name, content] of Object.entries(files)) mujoco.FS.writeFile(`/${name}`, edu.bytesOf(content));
             mujoco.FS.writeFile("/scene.xml", xml);
             this.model = mujoco.MjModel.loadFromXML("/scene.xml");
             this.data = new mujoco.MjData(this.model);

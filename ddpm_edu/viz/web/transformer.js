@@ -144,12 +144,12 @@
     };
     const mish = (v) => v * Math.tanh(Math.log1p(Math.exp(Math.min(v, 30))));
 
-    const bytesOf = (base64) => {
+    const bytesOf = (edu.bytesOf = (base64) => {
         const letters = atob(base64);
         const bytes = new Uint8Array(letters.length);
         for (let i = 0; i < letters.length; i++) bytes[i] = letters.charCodeAt(i);
         return bytes;
-    };
+    });
 
     // ---- the policy --------------------------------------------------------------------------------
 
