@@ -94,11 +94,13 @@ def test_it_puts_the_can_into_its_bin_on_a_phone_too(site: Path) -> None:
         assert page.evaluate("document.documentElement.scrollWidth") <= 390
         nameless = page.evaluate(
             "[...document.querySelectorAll('[data-live=robot] :is(canvas, input, select, button)')].filter("
-            "(one) => !(one.ariaLabel || one.labels?.[0]?.textContent.trim() || one.textContent.trim())).length"
+            "(one) => !(one.ariaLabel || one.labels?.[0]?.textContent.trim() || one.textContent.trim()))"
+            ".length"
         )
         assert nameless == 0
 
-        look = "(({ can, plans }) => [can(), plans()[0]])(document.querySelector('[data-live=robot]').live)"
+        live = "document.querySelector('[data-live=robot]').live"
+        look = f"[{live}.can(), {live}.plans()[0]]"
         before, planned = page.evaluate(look)
         place.locator("canvas").scroll_into_view_if_needed()
         box = place.locator("canvas").bounding_box()
@@ -118,7 +120,7 @@ def test_it_puts_the_can_into_its_bin_on_a_phone_too(site: Path) -> None:
         page.wait_for_selector("[data-live=robot][data-state=succeeded]")
         steps, decisions = (int(place.get_attribute(f"data-{name}")) for name in ("steps", "decisions"))
         print(f"{steps} steps, {decisions} decisions; {place.locator('.edu-status').text_content()}")
-        can = page.evaluate("document.querySelector('[data-live=robot]').live.can()")
+        can = page.evaluate(f"{live}.can()")
         assert 0.1 < can[0] < 0.295
         assert 0.28 < can[1] < 0.525
         assert decisions > steps / 9, "it looks again after eight steps at most"

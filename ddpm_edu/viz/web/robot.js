@@ -135,7 +135,7 @@
 
         const frame = (now) => {
             if (clock === null) return;
-            owed = Math.min(owed + Math.max(now - clock, 0), 100); // a slow machine is late, and does not hurry after
+            owed = Math.min(owed + Math.max(now - clock, 0), 200); // a slow machine is late, and does not hurry after
             const patience = Math.max((now - clock) / 2, FRAME_MS);
             clock = now;
             const began = performance.now();
