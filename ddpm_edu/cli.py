@@ -208,21 +208,25 @@ def _call(name: str, options: list[str]) -> int:
             print(_short_help(function, program, options))
             return 0
         options = ["--help" if option == "--help-all" else option for option in options]
+    code = _parsed(function, program, tuple(options))()
+    return code if isinstance(code, int) else 0
+
+
+def _parsed(function: Callable[..., Any], program: str, options: Sequence[str]) -> Callable[[], Any]:
+    """The function with its arguments read from the options, or a refusal in one line."""
     with _refusals_in_one_line():
         if hasattr(function, "with_defaults"):  # the defaults of --help are those of the preset that is named
             function = function.with_defaults(options, program)
         try:
-            call = _bind(function, program, options)
+            return _bind(function, program, options)
         except SystemExit as stop:
             if stop.code in (0, None):
                 raise  # --help has been printed
             _refuse_unknown_options(function, program, options)
             raise
-    code = call()
-    return code if isinstance(code, int) else 0
 
 
-def _bind(function: Callable[..., Any], program: str, options: list[str]) -> Callable[[], Any]:
+def _bind(function: Callable[..., Any], program: str, options: Sequence[str]) -> Callable[[], Any]:
     """The function with its arguments read from the options, not yet called."""
     import tyro
 
@@ -231,7 +235,7 @@ def _bind(function: Callable[..., Any], program: str, options: list[str]) -> Cal
         return functools.partial(function, *arguments, **named)
 
     with sys.stdout.letting_all_pass() if isinstance(sys.stdout, _Output) else contextlib.nullcontext():
-        return tyro.cli(bind, prog=program, args=options)
+        return tyro.cli(bind, prog=program, args=list(options))
 
 
 def _short_help(function: Callable[..., Any], program: str, options: list[str]) -> str:

@@ -31,3 +31,9 @@ class NotebookError(UserError):
 
 class BusyError(UserError):
     """Something that another process is writing."""
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of what an exception says; its kind where it says nothing."""
+    said = error.args[0] if isinstance(error, KeyError) and error.args else error  # its own text is a repr
+    return next(iter(str(said).strip().splitlines()), type(error).__name__)

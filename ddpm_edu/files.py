@@ -22,7 +22,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from ddpm_edu.errors import BusyError, UserError
+from ddpm_edu.errors import BusyError, ConfigError, UserError
 
 _LOCK = "ddpm-edu lock: "
 """A lock file begins so: another file of that name is somebody's, and stays."""
@@ -104,6 +104,26 @@ def refuse_foreign(folder: str | Path, ours: Iterable[str]) -> None:
             f"{folder} holds {there[0]} and nothing that this command has written; "
             "choose another folder, or an empty one"
         )
+
+
+def refuse_foreign_file(path: str | Path, start: bytes, mark: bytes, what: str) -> None:
+    """Refuses to write over something that the command has not written itself.
+
+    Args:
+        path: the file to write; nothing need be there.
+        start: how the command's files begin.
+        mark: what all of them have somewhere.
+        what: what they are, for the message.
+
+    Raises:
+        ConfigError: if something else is there.
+    """
+    path = Path(path)
+    if not os.path.lexists(path):
+        return
+    content = path.read_bytes() if path.is_file() else b""
+    if not (content.startswith(start) and mark in content):
+        raise ConfigError(f"{path} exists and is no {what} of ddpm-edu; give another name")
 
 
 def plain_name(name: str) -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import shutil
 
 import h5py
@@ -12,12 +14,14 @@ import torch
 from faults import DiskFails, for_every_request
 from random_data import make_demonstrations
 
+from ddpm_edu import cli
 from ddpm_edu.config import Config
 from ddpm_edu.data.split import split
 from ddpm_edu.data.writer import Demonstration, DemonstrationWriter
 from ddpm_edu.errors import UserError
 from ddpm_edu.factory import make_policy
 from ddpm_edu.files import plain_name, refuse_foreign, remove_unfinished, write_atomically
+from ddpm_edu.paths import shipped_demonstrations, shipped_policy
 from ddpm_edu.presets import preset
 from ddpm_edu.training.checkpoint import (
     Checkpoint,
@@ -143,6 +147,26 @@ def test_a_folder_of_other_things_is_refused(tmp_path):
         refuse_foreign(tmp_path, ["01.ipynb"])
     (tmp_path / "01.ipynb").touch()
     refuse_foreign(tmp_path, ["01.ipynb"])
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["data", "inspect", shipped_demonstrations("can", "image"), "--contact-sheet"],
+        ["export", shipped_policy("can_transformer"), "--out"],
+        ["show", shipped_policy("can_transformer"), "--out"],
+    ],
+)
+def test_what_another_has_written_is_not_written_over(words, tmp_path, capsys):
+    own, pipe, link = tmp_path / "own.hdf5", tmp_path / "pipe", tmp_path / "link"
+    own.write_bytes(b"years of work")
+    os.mkfifo(pipe)
+    link.symlink_to(tmp_path / "nowhere")
+    for place in (own, pipe, link, tmp_path):
+        assert cli.main([*map(str, words), str(place)]) == 2
+        assert re.search(rf"error: {place} exists and is no .* of ddpm-edu; give", capsys.readouterr().err)
+    assert own.read_bytes() == b"years of work"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["link", "own.hdf5", "pipe"]
 
 
 def write_demonstrations(path, count):

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 def inspect(path: tyro.conf.Positional[Path], contact_sheet: Path | None = None) -> None:
     """Say what a robomimic HDF5 file holds, how it differs from the task, and draw a contact sheet.
 
-    Where it has pictures and the simulator's states, three states are rendered and held against them.
+    Where it has pictures and the simulator's states, three states are rendered and held against them, and
+    three of each demonstration against its hand.
 
     Exits with code 2 where something in the file is broken, and says what. A file of states alone is whole;
     training wants observations (`data render`) and the masks train and valid.
@@ -42,7 +43,7 @@ def inspect(path: tyro.conf.Positional[Path], contact_sheet: Path | None = None)
     if found:
         print("\ncompared with the task's own demonstrations")
         print("\n".join(f"  {difference}" for difference in found))
-    _say_of_pictures(path, summary)
+    _say_of_states(path, summary)
     if contact_sheet is not None:
         from ddpm_edu.viz.contact_sheet import contact_sheet as draw
 
@@ -52,8 +53,8 @@ def inspect(path: tyro.conf.Positional[Path], contact_sheet: Path | None = None)
         raise DatasetError(summary.problem)
 
 
-def _say_of_pictures(path: Path, summary: DatasetSummary) -> None:
-    """Holds some pictures against the states, where the file has both and nothing else is wrong with it."""
+def _say_of_states(path: Path, summary: DatasetSummary) -> None:
+    """Holds some pictures and hands against the states, where there are both and nothing else is wrong."""
     from ddpm_edu.tasks import TASKS
 
     task = next((task for task in TASKS.values() if task.environment_name == summary.env_name), None)
@@ -62,14 +63,14 @@ def _say_of_pictures(path: Path, summary: DatasetSummary) -> None:
     if summary.problem is not None or not wanted <= keys or "model_file" not in summary.attributes:
         return
     try:
-        from ddpm_edu.simulation.pictures import compare_pictures
+        from ddpm_edu.simulation.pictures import compare_with_states
 
-        said = list(compare_pictures(path, task))
+        said = list(compare_with_states(path, task))
     except (ImportError, UserError) as error:
         line = " ".join(str(error).split())
-        print(f"\npictures        not held against the states: {line}")
+        print(f"\nstates          nothing was held against them: {line}")
         return
-    lines = [f"pictures        {line}" for line in said or ["as the states look"]]
+    lines = [f"states          {line}" for line in said or ["pictures and hand are as they say"]]
     print("\n".join(["", *lines]))
 
 

@@ -26,7 +26,7 @@ def show(
         weights: the moving average, or the weights as trained.
         out: the file to write; by default show.html in the run's folder.
     """
-    from ddpm_edu.reporting.episode_page import write_episode_page
+    from ddpm_edu.reporting.episode_page import refuse_foreign_page, write_episode_page
     from ddpm_edu.settings import at_least
     from ddpm_edu.training.checkpoint import find_checkpoint, load_policy
     from ddpm_edu.viz.episode import record_episode
@@ -39,6 +39,7 @@ def show(
         # A checkpoint that stands alone may come with the repository: nothing is written there.
         alone = path.parent.name != "checkpoints"
         out = Path("runs") / f"{path.name}-show.html" if alone else path.parent.parent / "show.html"
+    refuse_foreign_page(out)  # before the episode is played
     record = record_episode(policy, seed, plans)
     write_episode_page(record, out)
     end = "succeeded" if record["success"] else "failed"

@@ -11,7 +11,7 @@ import h5py
 import numpy as np
 from tqdm.auto import tqdm
 
-from ddpm_edu.data.hdf5 import READ_ERRORS, first_line, get_member, open_hdf5, place, read_into
+from ddpm_edu.data.hdf5 import READ_ERRORS, get_member, open_hdf5, place, read_into
 from ddpm_edu.data.validation import (
     check_actions,
     check_declared,
@@ -25,7 +25,7 @@ from ddpm_edu.data.validation import (
     filter_keys,
     masked_names,
 )
-from ddpm_edu.errors import DatasetError
+from ddpm_edu.errors import DatasetError, first_line
 from ddpm_edu.tasks import ObservationKey, task_of_environment
 
 MAX_DEPTH = 8

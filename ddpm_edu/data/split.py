@@ -9,7 +9,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from ddpm_edu.data.hdf5 import open_hdf5
+from ddpm_edu.data.hdf5 import naming_damage, open_hdf5
 from ddpm_edu.data.validation import data_group, demonstration_names, filter_keys
 from ddpm_edu.data.writer import valid_demonstrations
 from ddpm_edu.errors import ConfigError, DatasetError
@@ -67,7 +67,7 @@ def split(
         copy = partial_name(path)
         try:
             shutil.copy(path, copy)
-            with h5py.File(copy, "r+") as file:
+            with naming_damage(path), h5py.File(copy, "r+") as file:
                 mask = file.require_group("mask")
                 for name, members in chosen.items():
                     if name in mask:

@@ -15,9 +15,9 @@ import h5py
 import numpy as np
 
 from ddpm_edu.data.environment import misfit, recorded_environment
-from ddpm_edu.data.hdf5 import READ_ERRORS, first_line, get_member, place
+from ddpm_edu.data.hdf5 import READ_ERRORS, get_member, place
 from ddpm_edu.data.walker import ALWAYS_FINE, MOST_COMPRESSION
-from ddpm_edu.errors import DatasetError
+from ddpm_edu.errors import DatasetError, first_line
 from ddpm_edu.tasks import ObservationKey, Task
 
 QUATERNION_TOLERANCE = 1e-3

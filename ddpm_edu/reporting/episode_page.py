@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ddpm_edu.files import write_atomically
+from ddpm_edu.files import refuse_foreign_file, write_atomically
 from ddpm_edu.viz.episode import player
 
+_MARK = "A policy decides, carries out a part of its plan, and looks again."
 _PAGE = """<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -24,7 +25,7 @@ body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 0 auto; 
 <body>
 <main>
 <h1>{title}</h1>
-<p>A policy decides, carries out a part of its plan, and looks again. Each line is a plan of the hand: the
+<p>{mark} Each line is a plan of the hand: the
 thick one was carried out, the thin ones are what other noises became. Move the first slider through the
 episode, and the second through the denoising of a decision.</p>
 {player}
@@ -34,15 +35,28 @@ episode, and the second through the denoising of a decision.</p>
 """
 
 
+def refuse_foreign_page(path: str | Path) -> None:
+    """Refuses to write a page where something else is.
+
+    Raises:
+        ConfigError: naming it.
+    """
+    refuse_foreign_file(path, b"<!DOCTYPE html>", _MARK.encode(), "page of an episode")
+
+
 def write_episode_page(record: Mapping[str, Any], path: str | Path) -> Path:
     """Writes the page.
 
     Args:
         record: see `ddpm_edu.viz.episode.record_episode`.
         path: the file; an older one there is replaced.
+
+    Raises:
+        ConfigError: if something else is there.
     """
     path = Path(path)
-    page = _PAGE.format(title=html.escape(record["title"]), player=player(record).html())
+    refuse_foreign_page(path)
+    page = _PAGE.format(mark=_MARK, title=html.escape(record["title"]), player=player(record).html())
     with write_atomically(path) as file:
         file.write(page.encode())
     return path

@@ -19,7 +19,7 @@ from typing import Any
 import gymnasium
 import numpy as np
 
-from ddpm_edu.errors import SimulatorError
+from ddpm_edu.errors import SimulatorError, first_line
 from ddpm_edu.simulation.model_xml import portable_model_xml, with_own_assets
 from ddpm_edu.simulation.renderer import Renderer
 from ddpm_edu.simulation.robosuite_arguments import CAMERAS, IMAGE_SIZE, robosuite_arguments
@@ -278,18 +278,22 @@ class ManipulationEnv(gymnasium.Env):
         self._begin(state)
         return self._observe(self._keys)
 
-    def set_state(self, state: np.ndarray) -> dict[str, np.ndarray]:
+    def set_state(
+        self, state: np.ndarray, keys: tuple[ObservationKey, ...] | None = None
+    ) -> dict[str, np.ndarray]:
         """Puts a recorded state of the same model in place, to look at it; cheaper than `reset_to`.
 
         Args:
             state: flattened simulator state.
+            keys: what to observe, such as `task.low_dim`, which needs no renderer; if None, what the
+                environment returns.
 
         Returns:
             The observation of that state.
         """
         self._env.sim.set_state_from_flattened(np.asarray(state, dtype=np.float64))
         self._env.sim.forward()
-        return self._observe(self._keys)
+        return self._observe(self._keys if keys is None else keys)
 
     def env_args(self, observation: ObservationMode | None = None) -> dict[str, Any]:
         """The description that robomimic stores beside demonstrations (`env_args`) and rebuilds them from.
@@ -317,10 +321,9 @@ class ManipulationEnv(gymnasium.Env):
             self._env.reset_from_xml_string(self._env.edit_model_xml(own))
         except Exception as error:
             self.model_xml = ""  # the next reset loads the task's own model again
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise SimulatorError(
                 f"robosuite {self._robosuite.__version__} cannot load the recorded model of the "
-                f"{self.task.title} task ({reason}); it may come from another version of robosuite"
+                f"{self.task.title} task ({first_line(error)}); it may come from another version of robosuite"
             ) from error
         self.model_xml = model_xml
         self._model_poses = (

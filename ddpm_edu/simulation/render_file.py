@@ -21,7 +21,7 @@ import h5py
 import numpy as np
 from tqdm.auto import tqdm
 
-from ddpm_edu.data.hdf5 import READ_ERRORS, first_line, get_member, open_hdf5, place, read_into
+from ddpm_edu.data.hdf5 import READ_ERRORS, get_member, open_hdf5, place, read_into
 from ddpm_edu.data.made_from import made_from
 from ddpm_edu.data.object_layout import SCENES
 from ddpm_edu.data.validation import (
@@ -33,7 +33,7 @@ from ddpm_edu.data.validation import (
     masked_names,
 )
 from ddpm_edu.data.writer import Demonstration, DemonstrationWriter
-from ddpm_edu.errors import ConfigError, DatasetError, SimulatorError
+from ddpm_edu.errors import ConfigError, DatasetError, SimulatorError, first_line
 from ddpm_edu.files import only_writer, sha256
 from ddpm_edu.simulation.collect import naming_full_disk
 from ddpm_edu.simulation.env import ManipulationEnv, make_env

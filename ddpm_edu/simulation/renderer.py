@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from ddpm_edu.errors import SimulatorError
+from ddpm_edu.errors import SimulatorError, first_line
 from ddpm_edu.renderers import INSTALL, MODULES, choose_renderer, refused
 from ddpm_edu.third_party import import_mujoco
 
@@ -126,9 +126,7 @@ def _gl_context(width: int, height: int) -> Any:
     try:
         return importlib.import_module(MODULES[name]).GLContext(width, height)
     except Exception as error:
-        refused[name] = refused.get(name) or (str(error).splitlines() or [type(error).__name__])[0].rstrip(
-            "."
-        )
+        refused[name] = refused.get(name) or first_line(error).rstrip(".")
         reasons = "; ".join(f"{other}: {why}" for other, why in refused.items())
         raise SimulatorError(f"no renderer: {reasons}; {_advice(name)}") from error
 

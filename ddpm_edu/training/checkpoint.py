@@ -22,7 +22,7 @@ from typing import Any, Literal
 import torch
 
 from ddpm_edu.config import Config, PolicyConfig
-from ddpm_edu.errors import CheckpointError, UserError
+from ddpm_edu.errors import CheckpointError, UserError, first_line
 from ddpm_edu.factory import build_policy
 from ddpm_edu.files import remove_folder, sha256, write_folder
 from ddpm_edu.policy import DiffusionPolicy
@@ -266,9 +266,8 @@ def _build(config: PolicyConfig, state: dict[str, torch.Tensor], where: Path) ->
     except UserError:
         raise
     except (ArithmeticError, LookupError, MemoryError, RuntimeError, TypeError, ValueError) as error:
-        reason = (str(error) or type(error).__name__).splitlines()[0]
         raise CheckpointError(
-            f"{where / 'policy.json'} holds a configuration that gives no policy: {reason}"
+            f"{where / 'policy.json'} holds a configuration that gives no policy: {first_line(error)}"
         ) from None
 
 

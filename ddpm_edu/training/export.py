@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from ddpm_edu.errors import ConfigError
-from ddpm_edu.files import write_atomically
+from ddpm_edu.files import refuse_foreign_file, write_atomically
 from ddpm_edu.policy import DiffusionPolicy
 from ddpm_edu.settings import to_dict
 
@@ -108,10 +108,12 @@ def export_onnx(policy: DiffusionPolicy, path: str | Path) -> Path:
 
     Raises:
         ConfigError: as `describe`.
+        ConfigError: if something else is there.
     """
     import onnx
 
     path = Path(path)
+    refuse_foreign_file(path, b"\x08", FORMAT.encode(), "exported policy")  # its first field, a version
     description = describe(policy)
     names = list(description["inputs"])
     like = {"dtype": torch.float32, "device": "cpu"}

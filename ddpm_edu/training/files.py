@@ -11,7 +11,7 @@ import safetensors.torch
 import torch
 from safetensors import SafetensorError
 
-from ddpm_edu.errors import CheckpointError
+from ddpm_edu.errors import CheckpointError, first_line
 from ddpm_edu.files import sha256, write_atomically
 
 # What Python raises over JSON that is broken, or made to break a reader: too deep, too large, not text.
@@ -64,7 +64,7 @@ def read_json(path: Path, digest: str | None = None) -> Any:
     except (OSError, *JSON_ERRORS) as error:
         if isinstance(error, CheckpointError):
             raise
-        raise CheckpointError(f"{path} is not readable JSON: {_first_line(error)}; use another one") from None
+        raise CheckpointError(f"{path} is not readable JSON: {first_line(error)}; use another one") from None
 
 
 def read_tensors(path: Path, digest: str | None = None) -> dict[str, torch.Tensor]:
@@ -83,7 +83,7 @@ def read_tensors(path: Path, digest: str | None = None) -> dict[str, torch.Tenso
     except (SafetensorError, OSError, KeyError, TypeError, RuntimeError, *JSON_ERRORS) as error:
         if isinstance(error, CheckpointError):
             raise
-        raise CheckpointError(f"{path} is not readable safetensors ({_first_line(error)})") from None
+        raise CheckpointError(f"{path} is not readable safetensors ({first_line(error)})") from None
 
 
 def _refuse_another_file(path: Path, digest: str | None) -> None:
@@ -127,7 +127,3 @@ def join_tensors(plain: Any, tensors: dict[str, torch.Tensor]) -> Any:
     if isinstance(plain, list):
         return [join_tensors(child, tensors) for child in plain]
     return plain
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).splitlines()[0] if str(error) else type(error).__name__

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 from pathlib import Path
 
 import h5py
@@ -12,8 +11,7 @@ from matplotlib.figure import Figure
 
 from ddpm_edu.data.hdf5 import get_member, open_hdf5, read_into
 from ddpm_edu.data.validation import data_group, demonstration_names
-from ddpm_edu.errors import ConfigError
-from ddpm_edu.files import write_atomically
+from ddpm_edu.files import refuse_foreign_file, write_atomically
 from ddpm_edu.tasks import ACTION_LABELS
 from ddpm_edu.viz.style import GRAY, INK, LINES, headline, house_style, new_figure
 
@@ -33,13 +31,7 @@ def contact_sheet(path: str | Path, out: str | Path) -> None:
         ConfigError: if `out` is there and no contact sheet.
     """
     out = Path(out)
-    if os.path.lexists(out):
-        start = b""
-        if out.is_file():
-            with out.open("rb") as file:
-                start = file.read(1000)
-        if not (start.startswith(b"\x89PNG") and _MADE_BY.encode() in start):
-            raise ConfigError(f"{out} exists and is no contact sheet of ddpm-edu; give another name")
+    refuse_foreign_file(out, b"\x89PNG", _MADE_BY.encode(), "contact sheet")
     with open_hdf5(Path(path), "name a robomimic HDF5 file, such as those in data/") as file, house_style():
         data = data_group(file)
         names = demonstration_names(data)

@@ -58,6 +58,20 @@ def test_a_split_that_fails_leaves_the_file_as_it_was(write_file, monkeypatch, t
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_a_mask_that_is_damaged_is_named_and_the_file_stays(write_file, tmp_path: Path) -> None:
+    path = write_file([4] * 5)
+    split(path, overwrite=True)
+    with h5py.File(path) as file:
+        header = h5py.h5o.get_info(file["mask/train"].id).addr
+    content = bytearray(path.read_bytes())
+    content[header + 12 : header + 20] = b"\xff" * 8
+    path.write_bytes(content)
+    with pytest.raises(DatasetError, match=r"cannot be read \(Couldn't delete link .*\); copy or download"):
+        split(path, overwrite=True)
+    assert path.read_bytes() == content
+    assert list(tmp_path.iterdir()) == [path]
+
+
 @pytest.mark.parametrize("fraction", [0, 1, float("nan")])
 def test_fractions_that_hold_out_nothing_or_all_are_refused(write_file, fraction: float) -> None:
     with pytest.raises(ConfigError, match="it must lie between 0 and 1"):
