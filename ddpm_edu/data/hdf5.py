@@ -55,27 +55,17 @@ def open_hdf5(path: Path, missing_hint: str) -> Iterator[h5py.File]:
         else:
             problem = f"cannot be opened as HDF5 ({reason}); copy or download it again"
         raise DatasetError(f"{path} {problem}") from None
-    with file, naming_damage(path):
-        yield file
-
-
-@contextlib.contextmanager
-def naming_damage(path: Path) -> Iterator[None]:
-    """Says in one line what h5py raises inside because bytes are damaged: that can be at any touch.
-
-    Raises:
-        DatasetError: naming the file. Other errors, ours and that of a full disk, stay what they are.
-    """
-    try:
-        yield
-    except (MemoryError, RecursionError, UnicodeError) as error:
-        reason = f"{type(error).__name__}: {first_line(error)}"
-        raise DatasetError(f"{path} cannot be read ({reason}); copy or download it again") from None
-    except (*READ_ERRORS, TypeError) as error:
-        ours = isinstance(error, DatasetError) or not _raised_by_h5py(error)
-        if ours or "No space left" in str(error):
-            raise
-        raise _damaged(str(path), error) from None
+    with file:
+        try:
+            yield file
+        except (MemoryError, RecursionError, UnicodeError) as error:
+            reason = f"{type(error).__name__}: {first_line(error)}"
+            raise DatasetError(f"{path} cannot be read ({reason}); copy or download it again") from None
+        except (*READ_ERRORS, TypeError) as error:
+            # Damaged bytes can fail at any touch, such as asking for a dtype; ours keep their own words.
+            if isinstance(error, DatasetError) or not _raised_by_h5py(error):
+                raise
+            raise _damaged(str(path), error) from None
 
 
 def get_member(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -21,6 +22,7 @@ from pathlib import Path
 
 import h5py
 
+from ddpm_edu.data import walker
 from ddpm_edu.errors import DatasetError
 from ddpm_edu.patience import patience
 
@@ -49,7 +51,7 @@ def check_readable(path: Path) -> None:
         remembered = _cache() / key
         if not remembered.exists():
             start = time.monotonic()
-            answer = _ask(path)
+            answer = _ask("walk", path)
             if answer.get("problem"):
                 raise DatasetError(f"{path} is damaged: it {answer['problem']}; copy or download it again")
             if not answer.get("clean"):
@@ -59,6 +61,21 @@ def check_readable(path: Path) -> None:
                     remembered.parent.mkdir(parents=True, exist_ok=True)
                     remembered.touch()
         _known.add(key)
+
+
+def write_masks(path: Path, masks: dict[str, list[str]]) -> None:
+    """Writes masks into a file, in the other process: what can still be read may crash who writes into it.
+
+    Raises:
+        DatasetError: if the file cannot be changed, because bytes are damaged.
+        OSError: if the disk is full.
+    """
+    with _lock:
+        answer = _ask("write_masks", path, masks) or walker.write_masks(str(path), masks)
+    if answer.get("full"):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+    if answer.get("problem"):
+        raise DatasetError(f"it {answer['problem']}")
 
 
 def _fingerprint(path: Path) -> str:
@@ -74,7 +91,7 @@ def _cache() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()) / "ddpm_edu" / "hdf5"
 
 
-def _ask(path: Path) -> dict[str, object]:
+def _ask(work: str, path: Path, *arguments: object) -> dict[str, object]:
     """The helper's answer; an empty one where no helper can be started, as in a frozen program."""
     global _helper
     seconds = patience()
@@ -84,7 +101,7 @@ def _ask(path: Path) -> dict[str, object]:
         return {}
     process = _helper[1]
     try:
-        process.stdin.write(json.dumps(os.path.abspath(path)) + "\n")
+        process.stdin.write(json.dumps([work, os.path.abspath(path), *arguments]) + "\n")
         process.stdin.flush()
         while True:
             line, in_time = _line(process, seconds)

@@ -6,10 +6,8 @@ import os
 import shutil
 from pathlib import Path
 
-import h5py
-import numpy as np
-
-from ddpm_edu.data.hdf5 import naming_damage, open_hdf5
+from ddpm_edu.data.hdf5 import open_hdf5
+from ddpm_edu.data.probe import write_masks
 from ddpm_edu.data.validation import data_group, demonstration_names, filter_keys
 from ddpm_edu.data.writer import valid_demonstrations
 from ddpm_edu.errors import ConfigError, DatasetError
@@ -67,12 +65,10 @@ def split(
         copy = partial_name(path)
         try:
             shutil.copy(path, copy)
-            with naming_damage(path), h5py.File(copy, "r+") as file:
-                mask = file.require_group("mask")
-                for name, members in chosen.items():
-                    if name in mask:
-                        del mask[name]
-                    mask[name] = np.array(members, dtype="S")
+            try:
+                write_masks(copy, chosen)
+            except DatasetError as error:
+                raise DatasetError(f"{path} is damaged: {error}; copy or download it again") from None
             with copy.open("rb") as whole:
                 os.fsync(whole.fileno())
             copy.replace(path)

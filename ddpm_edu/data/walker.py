@@ -1,9 +1,9 @@
 """Walks through HDF5 files, in a process of its own whose end harms nobody; see `ddpm_edu.data.probe`.
 
-Started as `python -m ddpm_edu.data.walker`, it reads one path a line and answers each with a line of JSON;
-a line of a dot now and then tells that it is at work.
-Each file is opened in a fork, which the kernel stops when it computes for seconds without getting on, or asks
-for much more memory than the file can explain.
+Started as `python -m ddpm_edu.data.walker`, it reads one request a line, the name and the arguments of a
+function of `WORK`, and answers each with a line of JSON; a line of a dot now and then tells that it is at
+work. Each file is opened in a fork, which the kernel stops when it computes for seconds without getting on,
+or asks for much more memory than the file can explain.
 """
 
 from __future__ import annotations
@@ -74,6 +74,28 @@ def walk(path: str) -> dict[str, object]:
     except Exception:
         clean = False
     return {"clean": clean, "problem": None}
+
+
+def write_masks(path: str, masks: dict[str, list[str]]) -> dict[str, object]:
+    """Writes masks into a file, in the place of those that have their names.
+
+    Returns:
+        As `walk`; `"full": True` where there is no room on the disk.
+    """
+    _go_on(os.path.getsize(path))
+    try:
+        with h5py.File(path, "r+") as file:
+            group = file.require_group("mask")
+            for name, members in masks.items():
+                if name in group:
+                    del group[name]
+                group[name] = np.array(members, dtype="S")
+    except Exception as error:
+        if "No space left" in str(error):
+            return {"clean": False, "problem": None, "full": True}
+        line = next(iter(str(error).strip("'\" ").splitlines()), type(error).__name__)
+        return {"clean": False, "problem": f"cannot be changed ({line})"}
+    return {"clean": True, "problem": None}
 
 
 def _members(file: h5py.File) -> Iterator[h5py.Group | h5py.Dataset | None]:
@@ -181,17 +203,17 @@ def _address_space() -> int:
     return pages * os.sysconf("SC_PAGE_SIZE")
 
 
-def _in_fork(path: str) -> dict[str, object]:
-    """Walks in a fork of this process; it says how the fork ended if it did not end well."""
+def _in_fork(name: str, *arguments: object) -> dict[str, object]:
+    """Works in a fork of this process; it says how the fork ended if it did not end well."""
     global _signs
     if not hasattr(os, "fork"):
-        return walk(path)
+        return WORK[name](*arguments)
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
         try:
             _signs = writing
-            found = json.dumps(walk(path))
+            found = json.dumps(WORK[name](*arguments))
             with os.fdopen(writing, "w") as answer:
                 answer.write(found)
         finally:
@@ -216,15 +238,16 @@ def _in_fork(path: str) -> dict[str, object]:
 
 
 _START = _address_space()
+WORK = {"walk": walk, "write_masks": write_masks}
 
 
 def main() -> None:
-    """Answers paths, given as lines of JSON, until there are no more."""
+    """Answers requests, given as lines of JSON, until there are no more."""
     if resource is not None:
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     print("ready", flush=True)
     for line in sys.stdin:
-        print(json.dumps(_in_fork(json.loads(line))), flush=True)
+        print(json.dumps(_in_fork(*json.loads(line))), flush=True)
 
 
 if __name__ == "__main__":

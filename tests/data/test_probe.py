@@ -47,7 +47,7 @@ def test_memory_is_bounded_where_the_system_has_no_limit_for_it(tmp_path: Path) 
         "import resource, sys; from ddpm_edu.data import walker;"
         "walker.resource.setrlimit = lambda *limit: None;"
         "walker._START = 2**40;"
-        "spare = int(sys.argv[2]); walker._SPARE = spare; print(walker._in_fork(sys.argv[1]))"
+        'spare = int(sys.argv[2]); walker._SPARE = spare; print(walker._in_fork("walk", sys.argv[1]))'
     )
     for spare, wanted in ((2**26, "asks for more memory than its size explains"), (2**30, "'clean': True")):
         done = subprocess.run(

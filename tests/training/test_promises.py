@@ -22,8 +22,9 @@ from ddpm_edu.errors import BusyError, CheckpointError, ConfigError, TrainingErr
 from ddpm_edu.files import only_writer
 from ddpm_edu.paths import shipped_demonstrations
 from ddpm_edu.presets import preset
-from ddpm_edu.training.checkpoint import list_checkpoints, load_policy
+from ddpm_edu.training.checkpoint import Checkpoint, list_checkpoints, load_policy
 from ddpm_edu.training.log import read_log
+from ddpm_edu.training.resume import save_finite
 from ddpm_edu.training.trainer import Trainer
 from ddpm_edu.training.validation import Best
 
@@ -83,6 +84,21 @@ def test_weights_that_are_not_finite_are_not_saved_though_the_loss_was(tmp_path,
     with pytest.raises(TrainingError, match=r"after step 8 the weight denoiser.* is not finite"):
         trainer.run(progress=False)
     assert names(tmp_path) == ["step_00000004"]
+
+
+@pytest.mark.parametrize(
+    ("part", "words"),
+    [("weights", "the weight w"), ("ema", "the averaged weight w"), ("training", "the AdamW's average")],
+)
+@pytest.mark.parametrize("value", [math.nan, -math.inf])
+def test_no_part_of_a_checkpoint_that_is_not_finite_is_saved(tmp_path, part, words, value):
+    good, bad = {"w": torch.ones(2)}, {"w": torch.tensor([1.0, value])}
+    parts = {"weights": good, "ema": good, "training": {"optimizer": {"state": {0: good}}}}
+    parts[part] = {"optimizer": {"state": {0: bad}}} if part == "training" else bad
+    checkpoint = Checkpoint(3, tiny(steps=20), about={}, **parts)
+    with pytest.raises(TrainingError, match=f"after step 3 {words}.* is not finite, and nothing was saved"):
+        save_finite(tmp_path, checkpoint)
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_learning_rate_that_is_too_high_is_one_line(tmp_path, capsys):
