@@ -29,7 +29,7 @@ def made_from(path: str | Path, kind: str) -> dict[str, Any] | None:
     return found if isinstance(found, dict) else None
 
 
-def refuse_another(path: Path, found: Mapping[str, Any] | None, wanted: Mapping[str, Any]) -> None:
+def refuse_another(path: Path, found: object, wanted: Mapping[str, Any]) -> None:
     """Refuses a file that an earlier call made from other things than this one would.
 
     Args:
@@ -41,7 +41,7 @@ def refuse_another(path: Path, found: Mapping[str, Any] | None, wanted: Mapping[
         ConfigError: naming the first option that differs.
     """
     mend = f"choose another --run-dir, or remove {path.name}, and it is made anew"
-    if found is None:
+    if not isinstance(found, Mapping):
         raise ConfigError(f"{path} does not say what it was made from; {mend}")
     for name, value in wanted.items():
         if found.get(name) == value:

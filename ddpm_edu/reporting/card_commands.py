@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from ddpm_edu.config import Config, PolicyConfig
 from ddpm_edu.data.made_from import made_from
@@ -56,16 +57,23 @@ def demonstrations_command(path: str | None) -> str | None:
     """
     if path is None:
         return None
-    rendering = made_from(path, RENDERING)
-    if rendering is not None:
-        source, n = rendering["source"], len(rendering["demonstrations"])
-        words = ["data", "render", f"runs/demonstrations/{source}", "--n", n]
-        return shell_line(["ddpm-edu", *words, "--out", f"runs/demonstrations/{Path(path).name}"])
-    settings = made_from(path, COLLECTION)
-    if settings is None:
+    try:
+        if (rendering := made_from(path, RENDERING)) is not None:
+            words = ["data", "render", f"runs/demonstrations/{rendering['source']}"]
+            words += ["--n", len(rendering["demonstrations"])]
+        elif (settings := made_from(path, COLLECTION)) is not None:
+            words = ["collect", *_collecting(settings)]
+        else:
+            return None
+    except (AttributeError, KeyError, TypeError):  # somebody else's attribute of that name
         return None
+    return shell_line(["ddpm-edu", *words, "--out", f"runs/demonstrations/{Path(path).name}"])
+
+
+def _collecting(settings: dict[str, Any]) -> list[Any]:
+    """The options of `collect` that are not as by default."""
     defaults = {"task": "can", "n": 200, "observation": "low_dim", "seed": 0}
-    words = ["ddpm-edu", "collect"]
+    words = []
     for key, value in defaults.items():
         if settings[key] != value:
             words += [f"--{key}", settings[key]]
@@ -73,4 +81,4 @@ def demonstrations_command(path: str | None) -> str | None:
     for key, value in settings["disturbance"].items():
         if value != usual[key]:
             words += [f"--disturbance.{key.replace('_', '-')}", value]
-    return shell_line([*words, "--out", f"runs/demonstrations/{Path(path).name}"])
+    return words

@@ -190,6 +190,14 @@ def test_a_card_says_how_its_demonstrations_are_made(tmp_path):
     assert demonstrations_command(str(tmp_path / "missing.hdf5")) is None
 
 
+@pytest.mark.parametrize("name", ["rendering", "collection"])
+@pytest.mark.parametrize("content", ["{}", "[]", "{", '{"source": 1, "demonstrations": 2}', "[" * 100_000])
+def test_attributes_of_somebody_else_are_no_command(name: str, content: str, tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "another.hdf5", "w") as file:
+        file.create_group("data").attrs.create(name, content, dtype=h5py.string_dtype())
+    assert demonstrations_command(str(tmp_path / "another.hdf5")) is None
+
+
 def test_only_what_stands_between_the_markers_is_replaced(tmp_path):
     page = tmp_path / "README.md"
     page.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n")
