@@ -99,7 +99,8 @@ def plain_script(module: str) -> str:
     ending = "export default loadMujoco;"
     assert ending in module, "mujoco_wasm.js ends in another way; look at its version"
     module = module.replace("import.meta.url", '"file:///mujoco.js"')
-    return module.replace(ending, "(globalThis.ddpmEdu ??= {}).loadMujoco = loadMujoco;")
+    module = module.replace(ending, "(globalThis.ddpmEdu ??= {}).loadMujoco = loadMujoco;")
+    return f"// mujoco-js 0.0.7, changed to load as a plain script; see NOTICES.txt.\n{module}"
 
 
 def notices() -> str:

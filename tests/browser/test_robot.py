@@ -79,6 +79,39 @@ def test_a_recorded_demonstration_goes_as_in_python(robot: Page) -> None:
         np.testing.assert_allclose(found[-1]["seen"][key], last, atol=METRES, rtol=0, err_msg=key)
 
 
+def test_a_push_moves_the_hand_and_it_goes_on_from_there(robot: Page) -> None:
+    """Actions are differences from where the hand is: pushed aside, it does not spring back."""
+    places = robot.evaluate(
+        """() => {
+            simulation.begin(ddpmEdu.robotData.starts[0]);
+            const still = (steps) => {
+                for (let i = 0; i < steps; i++) simulation.advance([0, 0, 0, 0, 0, 0, -1]);
+                return simulation.observe().robot0_eef_pos;
+            };
+            const before = still(4);
+            simulation.push();
+            return [before, still(6), still(6)];
+        }"""
+    )
+    before, pushed, after = np.array(places)
+    assert np.linalg.norm(pushed - before) > 0.03
+    assert np.linalg.norm(after - pushed) < np.linalg.norm(pushed - before) / 2
+    assert not robot.complaints
+
+
+def test_without_webassembly_it_says_so_below_a_recorded_decision(site: Path, robot: Page) -> None:
+    page = robot.context.new_page()
+    page.add_init_script("delete globalThis.WebAssembly")
+    page.goto((site.parent / "live.html").as_uri())
+    place = page.locator("[data-live=robot]")
+    assert "has no WebAssembly" in place.inner_text()
+    assert (
+        place.locator("img").evaluate("(picture) => picture.decode().then(() => picture.naturalWidth)") > 100
+    )
+    assert place.locator("button").count() == 0
+    page.close()
+
+
 def test_it_puts_the_can_into_its_bin_on_a_phone_too(site: Path) -> None:
     """Press, drag the can, Go: plans change with the can, and the can ends in its bin, on a small screen."""
     with browser_page(390, 800) as page:

@@ -57,7 +57,7 @@
         const say = (words) => { status.textContent = words; };
 
         const space = new edu.Space(canvas, {
-            center: [-0.05, 0.02, 0.98], reach: 1.6, yaw: 0.65, pitch: 0.62, onChange: () => draw(),
+            center: [0.03, 0.01, 0.97], reach: 1.3, yaw: 0.65, pitch: 0.62, onChange: () => draw(),
             grab: (pixel) => {
                 const near = (place, size) => {
                     const [x, y] = space.at(place);
@@ -173,6 +173,11 @@
             space.line(trail, { color: colors.given, width: 2.5 });
             for (const at of decided) space.dot(trail[at], { color: colors.given, radius: 3.5, edge: colors.paper });
             plans.forEach((path, i) => space.line(path, { color: i ? colors.left : colors.right, dash: i ? [5, 4] : [], width: i ? 1.2 : 4, alpha: i ? 0.8 : 1 }));
+            const { pulled } = simulation;
+            if (pulled) {
+                space.line([hand(), pulled], { color: colors.ink, width: 2, dash: [2, 4] });
+                space.dot(pulled, { color: colors.ink, radius: 5, edge: colors.paper });
+            }
             sides.forEach((side, axis) => { side.value = String(can()[axis]); });
             root.dataset.drawn = String(Number(root.dataset.drawn ?? 0) + 1);
         };
