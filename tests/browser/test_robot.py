@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import h5py
 import numpy as np
 import pytest
-from browser_tools import browser_page
+from browser_tools import PATIENCE_MS, browser_page
 
 from ddpm_edu.paths import shipped_demonstrations
 from ddpm_edu.simulation.env import make_env
@@ -105,56 +105,55 @@ def test_without_webassembly_it_says_so_below_a_recorded_decision(site: Path, ro
     page.goto((site.parent / "live.html").as_uri())
     place = page.locator("[data-live=robot]")
     assert "has no WebAssembly" in place.inner_text()
-    assert (
-        place.locator("img").evaluate("(picture) => picture.decode().then(() => picture.naturalWidth)") > 100
-    )
+    width = "(picture) => picture.decode().then(() => picture.naturalWidth)"
+    assert place.locator("img").evaluate(width) > 100
     assert place.locator("button").count() == 0
     page.close()
 
 
-def test_it_puts_the_can_into_its_bin_on_a_phone_too(site: Path) -> None:
+def test_it_puts_the_can_into_its_bin_on_a_phone_too(site: Path, robot: Page) -> None:
     """Press, drag the can, Go: plans change with the can, and the can ends in its bin, on a small screen."""
-    with browser_page(390, 800) as page:
-        complaints: list[str] = []
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)
-        page.on("requestfailed", lambda request: complaints.append(request.url))
-        page.on("request", lambda request: complaints.extend([request.url] * request.url.startswith("http")))
-        page.goto((site.parent / "live.html").as_uri())
-        place = page.locator("[data-live=robot]")
-        place.get_by_role("button", name="Start the simulator").click()
-        page.wait_for_selector("[data-live=robot][data-ready]")
-        assert page.evaluate("document.documentElement.scrollWidth") <= 390
-        nameless = page.evaluate(
-            "[...document.querySelectorAll('[data-live=robot] :is(canvas, input, select, button)')].filter("
-            "(one) => !(one.ariaLabel || one.labels?.[0]?.textContent.trim() || one.textContent.trim()))"
-            ".length"
-        )
-        assert nameless == 0
+    page = robot.context.browser.new_page(viewport={"width": 390, "height": 800})
+    page.set_default_timeout(PATIENCE_MS)
+    complaints: list[str] = []
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)
+    page.on("requestfailed", lambda request: complaints.append(request.url))
+    page.on("request", lambda request: complaints.extend([request.url] * request.url.startswith("http")))
+    page.goto((site.parent / "live.html").as_uri())
+    place = page.locator("[data-live=robot]")
+    place.get_by_role("button", name="Start the simulator").click()
+    page.wait_for_selector("[data-live=robot][data-ready]")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    nameless = page.evaluate(
+        "[...document.querySelectorAll('[data-live=robot] :is(canvas, input, select, button)')].filter("
+        "(one) => !(one.ariaLabel || one.labels?.[0]?.textContent.trim() || one.textContent.trim()))"
+        ".length"
+    )
+    assert nameless == 0
 
-        live = "document.querySelector('[data-live=robot]').live"
-        look = f"[{live}.can(), {live}.plans()[0]]"
-        before, planned = page.evaluate(look)
-        place.locator("canvas").scroll_into_view_if_needed()
-        box = place.locator("canvas").bounding_box()
-        x, y = page.evaluate(
-            "(({ space, can }) => space.at(can()))(document.querySelector('[data-live=robot]').live)"
-        )
-        page.mouse.move(box["x"] + x, box["y"] + y)
-        page.mouse.down()
-        page.mouse.move(box["x"] + x - 12, box["y"] + y + 4, steps=3)
-        page.mouse.up()
-        dragged, planned_now = page.evaluate(look)
-        assert np.linalg.norm(np.subtract(dragged, before)) > 0.02
-        assert np.abs(np.subtract(planned, planned_now)).max() > 1e-3, "another can, other plans"
+    live = "document.querySelector('[data-live=robot]').live"
+    look = f"[{live}.can(), {live}.plans()[0]]"
+    before, planned = page.evaluate(look)
+    place.locator("canvas").scroll_into_view_if_needed()
+    box = place.locator("canvas").bounding_box()
+    x, y = page.evaluate(f"{live}.space.at({live}.can())")
+    page.mouse.move(box["x"] + x, box["y"] + y)
+    page.mouse.down()
+    page.mouse.move(box["x"] + x - 12, box["y"] + y + 4, steps=3)
+    page.mouse.up()
+    dragged, planned_now = page.evaluate(look)
+    assert np.linalg.norm(np.subtract(dragged, before)) > 0.02
+    assert np.abs(np.subtract(planned, planned_now)).max() > 1e-3, "another can, other plans"
 
-        place.get_by_role("button", name="Go").click()
-        page.wait_for_selector("[data-live=robot][data-state=acting]")
-        page.wait_for_selector("[data-live=robot][data-state=succeeded]")
-        steps, decisions = (int(place.get_attribute(f"data-{name}")) for name in ("steps", "decisions"))
-        print(f"{steps} steps, {decisions} decisions; {place.locator('.edu-status').text_content()}")
-        can = page.evaluate(f"{live}.can()")
-        assert 0.1 < can[0] < 0.295
-        assert 0.28 < can[1] < 0.525
-        assert decisions > steps / 9, "it looks again after eight steps at most"
-        assert not complaints
+    place.get_by_role("button", name="Go").click()
+    page.wait_for_selector("[data-live=robot][data-state=acting]")
+    page.wait_for_selector("[data-live=robot][data-state=succeeded]")
+    steps, decisions = (int(place.get_attribute(f"data-{name}")) for name in ("steps", "decisions"))
+    print(f"{steps} steps, {decisions} decisions; {place.locator('.edu-status').text_content()}")
+    can = page.evaluate(f"{live}.can()")
+    assert 0.1 < can[0] < 0.295
+    assert 0.28 < can[1] < 0.525
+    assert decisions > steps / 9, "it looks again after eight steps at most"
+    assert not complaints
+    page.close()
