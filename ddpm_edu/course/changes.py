@@ -212,13 +212,16 @@ _NOT_ALIKE = ast.Sub | ast.Div | ast.FloorDiv | ast.Pow | ast.MatMult | ast.Mod
 
 
 def _of_operation(node: ast.BinOp) -> Iterator[Change]:
+    left, right = ast.unparse(node.left), ast.unparse(node.right)
+    if isinstance(node.op, ast.Pow):
+        yield f"`** {right}` is left out", lambda n: n.left
+    else:
+        yield f"`{left}` is left out", lambda n: n.right
+        yield f"`{right}` is left out", lambda n: n.left
     for other, what in _OPERATORS.get(type(node.op), ()):
         yield what, _with(op=other())
     if isinstance(node.op, _NOT_ALIKE):
         yield "two operands are exchanged", lambda n: ast.BinOp(n.right, n.op, n.left)
-    left, right = ast.unparse(node.left), ast.unparse(node.right)
-    yield f"`{left}` is left out", lambda n: n.right
-    yield f"`{right}` is left out", lambda n: n.left
     for side in ("left", "right"):
         if isinstance(getattr(node, side), ast.Constant):
             continue

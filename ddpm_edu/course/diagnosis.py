@@ -169,7 +169,7 @@ def _is_like(
     tolerance: float,
     where_defined: bool = False,
 ) -> bool:
-    """Whether a function gives the student's answers in all cases, and a value in one at least.
+    """Whether a function gives the student's answers in all cases, and a value in one at least that is wrong.
 
     Args:
         function: a known mistake, or a right function with a slip.
@@ -185,7 +185,7 @@ def _is_like(
     for i in order:
         other = as_wanted(attempt(function, cases[i], seconds=0.3), answers[i])
         if same(answers[i], other, tolerance):
-            values += not isinstance(other, Exception)
+            values += i in wrong and not isinstance(other, Exception)
         elif where_defined and isinstance(answers[i], Tensor) and isinstance(other, Exception):
             undefined += 1
         elif not where_defined or not _same_where_finite(answers[i], other, tolerance):

@@ -72,7 +72,8 @@ def _by_call(answers: Sequence[Tensor], rights: Sequence[Tensor], tolerance: flo
         return
     for turned, how in ((False, ""), (True, "stand in the opposite order, and ")):
         gaps = [a - (r.flip(0) if turned else r) for a, r in pairs]
-        if all(float(gap.max() - gap.min()) < 10 * tolerance for gap in gaps):
+        alike = all(float(gap.max() - gap.min()) < 10 * tolerance for gap in gaps)
+        if alike and any(float(gap.abs().max()) > 10 * tolerance for gap in gaps):
             some = ", ".join(f"{float(gap.flatten()[0]):.4g}" for gap in gaps[:3])
             yield Suspicion(
                 f"In each call your entries {how}are all off by the same number: {some} in the first calls.",

@@ -155,7 +155,11 @@ def _constant(
             if known is None and max(numbers) - min(numbers) < 10 * tolerance:
                 known = _number(abs(numbers[0]))
                 side = "more" if numbers[0] > 0 else "less"
-                hint = FENCE if float(known) % 1 == 0 else "What is added, or subtracted, at the end?"
+                hint = (
+                    f"{FENCE} Or is it rounded the other way?"
+                    if float(known) % 1 == 0
+                    else "What is added, or subtracted, at the end?"
+                )
                 yield Suspicion(f"Your answers are the right ones, and {known} {side}.", hint)
             elif known:
                 yield Suspicion(

@@ -17,3 +17,9 @@ def test_every_question_names_a_cell_that_is_there():
         for path in course_notebooks()
     }
     assert not [(number, notebook, cell) for number, notebook, cell in rows if cell not in cells[notebook]]
+
+
+def test_no_placeholder_is_left_in_a_notebook() -> None:
+    for path in course_notebooks():
+        left = [cell.id for cell in nbformat.read(path, as_version=4).cells if "@@" in cell.source]
+        assert not left, f"{path.name}: {left}"
