@@ -17,7 +17,7 @@ SHARE = 0.7
 
 def partly(answers: Sequence[Tensor], rights: Sequence[Tensor], tolerance: float) -> Iterator[Suspicion]:
     """For answers of the right shape that no rule holds for everywhere."""
-    answers, rights = [a.double() for a in answers], [r.double() for r in rights]
+    answers, rights = [a.detach().double() for a in answers], [r.detach().double() for r in rights]
     yield from _mostly(answers, rights, tolerance)
     yield from _by_call(answers, rights, tolerance)
     yield from _by_column(answers, rights, tolerance)
