@@ -141,7 +141,7 @@ def check_function(
     some_value = any(not isinstance(answer, Exception) for answer in answers)
     with apart():
         for mistake in mistakes if some_value else ():
-            if _is_like(mistake.function, answers, cases, wrong, tolerance):
+            if _likeness(mistake.function, answers, cases, wrong, tolerance, listed=True) == "exact":
                 raise failure(exercise, f"Your function {mistake.name}.", mistake.hint)
     errors = any(isinstance(answers[i], Exception) for i in wrong)
     if not errors:
@@ -153,7 +153,7 @@ def check_function(
         if found is None and some_value:
             found = _slip(correct, answers, expected, cases, wrong, tolerance)
         for mistake in mistakes if found is None and some_value else ():
-            if _is_like(mistake.function, answers, cases, wrong, tolerance, where_defined=True):
+            if _likeness(mistake.function, answers, cases, wrong, tolerance, listed=True):
                 found = Suspicion(f"Your function {mistake.name}.", mistake.hint)
                 break
     if found is not None:
@@ -161,15 +161,18 @@ def check_function(
     raise unknown(exercise, function, cases, answers, expected, wrong)
 
 
-def _is_like(
+def _likeness(
     function: Function,
     answers: Sequence[Any],
     cases: Sequence[Arguments],
     wrong: Sequence[int],
     tolerance: float,
-    where_defined: bool = False,
-) -> bool:
-    """Whether a function gives the student's answers in all cases, and a value in one at least that is wrong.
+    listed: bool = False,
+) -> str:
+    """Whether a function gives the student's answers: "exact", "where defined" or "".
+
+    Where it is nan or raises, and the student's answer is a number, it is not defined: who fills a mask with
+    -1e9 makes the mistake of one who fills it with -inf. An error alone is no likeness.
 
     Args:
         function: a known mistake, or a right function with a slip.
@@ -177,22 +180,25 @@ def _is_like(
         cases: the arguments.
         wrong: the cases that the student has wrong: they are tried first.
         tolerance: of values.
-        where_defined: whether it may be nan, or raise, where the student's answer is a number: who fills a
-            mask with -1e9 makes the mistake of one who fills it with -inf.
+        listed: whether somebody wrote it down: then a value in any case will do, beside the same errors.
     """
     order = [*wrong, *(i for i in range(len(cases)) if i not in wrong)]
     values = undefined = 0
+    exact = True
     for i in order:
         other = as_wanted(attempt(function, cases[i], seconds=0.3), answers[i])
+        counts = listed or i in wrong
         if same(answers[i], other, tolerance):
-            values += i in wrong and not isinstance(other, Exception)
-        elif where_defined and isinstance(answers[i], Tensor) and isinstance(other, Exception):
+            values += counts and not isinstance(other, Exception)
+            continue
+        exact = False
+        if isinstance(answers[i], Tensor) and isinstance(other, Exception):
             undefined += 1
-        elif not where_defined or not _same_where_finite(answers[i], other, tolerance):
-            return False
+        elif _same_where_finite(answers[i], other, tolerance):
+            values += counts
         else:
-            values += 1
-    return values > undefined
+            return ""
+    return "" if values <= undefined else "exact" if exact else "where defined"
 
 
 def _same_where_finite(answer: Any, other: Any, tolerance: float) -> bool:
@@ -259,11 +265,10 @@ def _slip(
         for slip in search(correct):
             if time.process_time() > until:
                 return maybe
-            if _is_like(slip.function, answers, cases, wrong, tolerance):
+            likeness = _likeness(slip.function, answers, cases, wrong, tolerance)
+            if likeness == "exact":
                 return _of_slip(slip)
-            if maybe is None and _is_like(
-                slip.function, answers, cases, wrong, tolerance, where_defined=True
-            ):
+            if likeness and maybe is None:
                 maybe = _of_slip(slip)
         if search is slips.small_slips:
             values = [answer for answer in answers if not isinstance(answer, Exception)]
