@@ -8,6 +8,8 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
+from PIL import Image
+
 from ddpm_edu.course.build import Source
 from ddpm_edu.errors import NotebookError
 
@@ -36,7 +38,8 @@ def write_gallery(results: Path, docs: Path) -> int:
         How many videos there are.
 
     Raises:
-        NotebookError: if a video's card is missing or does not say how often the policy succeeded.
+        NotebookError: if a video has no moving picture, or no card that says how often the policy
+            succeeded.
     """
     folder = docs / "_static" / "results"
     folder.mkdir(parents=True, exist_ok=True)
@@ -45,17 +48,22 @@ def write_gallery(results: Path, docs: Path) -> int:
         card = video.with_suffix(".md")
         said = card.read_text(encoding="utf-8") if card.is_file() else ""
         found = re.match(r"# (.+)\n[\s\S]*?\n\| last checkpoint \| (.+) \|\n", said)
-        if found is None:
+        if found is None or not video.with_suffix(".webp").is_file():
             raise NotebookError(
-                f"{card} is no card of {video.name}; write it with: ddpm-edu results card RUN"
+                f"{card} is no card of {video.name} with its moving picture; "
+                "write it with: ddpm-edu results card RUN"
             )
         title, success = (
             words.replace("**", "") for words in found.groups()
         )  # its letters are escaped there
         shutil.copy(video, folder / video.name)
+        with Image.open(
+            video.with_suffix(".webp")
+        ) as moving:  # its first frame, until the video is asked for
+            moving.convert("RGB").save(folder / f"{video.stem}.jpg", quality=70)
         figures.append(
             f'<figure><video src="_static/results/{html.escape(video.name)}" controls muted loop playsinline '
-            f'preload="metadata" aria-label="Episodes: {title}"></video>'
+            f'preload="none" poster="_static/results/{html.escape(video.stem)}.jpg" aria-label="Episodes: {title}"></video>'
             f"<figcaption><b>{title}</b><br>{success}</figcaption></figure>"
         )
     (docs / "gallery.md").write_text(_TEXT + "\n".join(figures) + "\n</div>\n```\n")

@@ -34,6 +34,7 @@ PACKAGES = {
     "requirejs@2.3.8": "sha512-7/cTSLOdYkNBNJcDMWf+luFvMriVm7eYxp4BcFCsAX0wF421Vyce5SXP17c+Jd5otXKGNehIonFlyQXSowL6Mw==",  # noqa: E501
     "@jupyter-widgets/html-manager@1.0.15": "sha512-5thBIV6ymNgmPVOHvzx+gGy8ZSKmSazhtGw4/c4xJDVzRhG9PTeQsRjF3FUTopvFi//SABeNz1yp47bCrJ3CQA==",  # noqa: E501
     "mujoco-js@0.0.7": "sha512-MXCudYo+QCncFEQVxDy9GjELOGRNKsSucKpHgz9hNeRSWXP01xhtZr5GNvY30Rvs/mtfV/jPb3uIsiYXPJ2V2g==",  # noqa: E501
+    "axe-core@4.10.3": "sha512-Xm7bpRXnDSX2YE2YFfBk2FnF0ep6tmG7xPh8iHee8MIcrgq762Nkce856dYtJYLkuIoYZvGfTs/PbZhideTcEg==",  # noqa: E501
     "mathjax@3.2.2": "sha512-Bt+SSVU8eBG27zChVewOicYs7Xsdt40qm4+UpHyX7k0/O9NliPc+x77k1/FEsPsjKPZGJvtRZM1vO+geW0OhGw==",  # noqa: E501
 }
 # The files that the pages need of each.
@@ -48,6 +49,8 @@ FILES = {
     "mujoco-js@0.0.7": ("package/dist/mujoco_wasm.js",),  # MuJoCo 3.3.8: steps as 3.3.7 does, to 1e-6 rad
     "mathjax@3.2.2": ("package/es5/tex-svg.js",),
 }
+CHECKER = {"axe-core@4.10.3": ("package/axe.min.js",)}
+"""What the tests ask whether everybody can use the pages; no page has it."""
 FONTS_FOLDER = "@jupyter-widgets"  # pages look for the widgets' fonts in this folder beside themselves
 CACHE = REPOSITORY / "build" / "site-scripts"
 PAGE_NOTE = "The solution is folded below. In the student's notebook it is yours to write."
@@ -143,17 +146,18 @@ def front_page_list(titles: Sequence[tuple[str, str]]) -> str:
     return "\n".join([*rows, "", *navigation])
 
 
-def fetch_files(cache: Path = CACHE) -> list[Path]:
+def fetch_files(cache: Path = CACHE, packages: Mapping[str, Sequence[str]] = FILES) -> list[Path]:
     """The files of npm packages, from the cache or through npm; a package must have its digest.
 
     Args:
         cache: where they are kept.
+        packages: which files of which packages; each package is one of `PACKAGES`.
 
     Raises:
         NotebookError: if a file is not in the cache and npm is not there, or gets nothing or something else.
     """
     found = []
-    for package, members in FILES.items():
+    for package, members in packages.items():
         # The version is part of the folder's name: a new one is fetched anew.
         folder = cache / package.replace("/", "-").removeprefix("@")
         files = {member: folder / Path(member).name for member in members}

@@ -132,7 +132,7 @@ def record_decision(
             recorded.append(runs)
         record: dict[str, Any] = {
             "kind": "recorded",
-            "title": f"{task.title}, simulator seed {seed}: the first decision",
+            "title": f"One decision, {count} times over: {task.title}, simulator seed {seed}",
             "ways": [f"passes left of the {name}", f"passes right of the {name}"],
             "sets": recorded,
             "start": hand.round(4).tolist(),

@@ -33,6 +33,9 @@ window.FontAwesomeConfig = { observeMutations: false };
             const label = picture.closest(".widget-vbox")?.querySelector(".widget-label")?.textContent.trim();
             picture.alt = label ? `The picture that the slider "${label}" moves` : "A picture that a slider moves";
         }
+        // What scrolls by itself can be scrolled by the keyboard.
+        for (const area of document.querySelectorAll(".cell_output .output, .widget-vbox > .jupyter-widgets:first-child"))
+            if (area.scrollWidth > area.clientWidth + 1) area.tabIndex = 0;
         for (const summary of document.querySelectorAll("summary[aria-label]")) summary.removeAttribute("aria-label");
         for (const button of document.querySelectorAll(".search-button__button"))
             button.setAttribute("aria-label", button.textContent.trim().replace(/\s+/g, " ") || "Search");
