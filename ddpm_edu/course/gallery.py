@@ -63,7 +63,8 @@ def write_gallery(results: Path, docs: Path) -> int:
             moving.convert("RGB").save(folder / f"{video.stem}.jpg", quality=70)
         figures.append(
             f'<figure><video src="_static/results/{html.escape(video.name)}" controls muted loop playsinline '
-            f'preload="none" poster="_static/results/{html.escape(video.stem)}.jpg" aria-label="Episodes: {title}"></video>'
+            f'preload="none" poster="_static/results/{html.escape(video.stem)}.jpg" '
+            f'aria-label="Episodes: {title}"></video>'
             f"<figcaption><b>{title}</b><br>{success}</figcaption></figure>"
         )
     (docs / "gallery.md").write_text(_TEXT + "\n".join(figures) + "\n</div>\n```\n")
