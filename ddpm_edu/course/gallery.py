@@ -17,13 +17,13 @@ STUDIO_MARK = "ddpmEdu.studio("
 
 
 def studio_of(sources: Sequence[Source]) -> str:
-    """The first studio that the notebooks show, as HTML for another page; empty if none was run."""
+    """The first studio with a policy's decision that the notebooks show; empty if none was run."""
     for source in sources:
         for cell in source.notebook.cells:
             for output in cell.get("outputs", ()):
                 shown = output.get("data", {}).get("text/html", "")
-                if STUDIO_MARK in shown:
-                    return f"```{{raw}} html\n{shown}\n```"
+                if STUDIO_MARK in shown and '"kind":"recorded"' in shown:
+                    return f"{_STUDIO}\n\n```{{raw}} html\n{shown}\n```"
     return ""
 
 
@@ -38,8 +38,7 @@ def write_gallery(results: Path, docs: Path) -> int:
         How many videos there are.
 
     Raises:
-        NotebookError: if a video has no moving picture, or no card that says how often the policy
-            succeeded.
+        NotebookError: if a video has no card that says how often the policy succeeded.
     """
     folder = docs / "_static" / "results"
     folder.mkdir(parents=True, exist_ok=True)
@@ -48,23 +47,22 @@ def write_gallery(results: Path, docs: Path) -> int:
         card = video.with_suffix(".md")
         said = card.read_text(encoding="utf-8") if card.is_file() else ""
         found = re.match(r"# (.+)\n[\s\S]*?\n\| last checkpoint \| (.+) \|\n", said)
-        if found is None or not video.with_suffix(".webp").is_file():
+        if found is None:
             raise NotebookError(
-                f"{card} is no card of {video.name} with its moving picture; "
-                "write it with: ddpm-edu results card RUN"
+                f"{card} is no card of {video.name}; write it with: ddpm-edu results card RUN"
             )
         title, success = (
             words.replace("**", "") for words in found.groups()
         )  # its letters are escaped there
         shutil.copy(video, folder / video.name)
-        with Image.open(
-            video.with_suffix(".webp")
-        ) as moving:  # its first frame, until the video is asked for
-            moving.convert("RGB").save(folder / f"{video.stem}.jpg", quality=70)
+        poster, moving = 'preload="metadata"', video.with_suffix(".webp")
+        if moving.is_file():  # its first frame stands there until the video is asked for
+            with Image.open(moving) as first:
+                first.convert("RGB").save(folder / f"{video.stem}.jpg", quality=70)
+            poster = f'preload="none" poster="_static/results/{html.escape(video.stem)}.jpg"'
         figures.append(
             f'<figure><video src="_static/results/{html.escape(video.name)}" controls muted loop playsinline '
-            f'preload="none" poster="_static/results/{html.escape(video.stem)}.jpg" '
-            f'aria-label="Episodes: {title}"></video>'
+            f'{poster} aria-label="Episodes: {title}"></video>'
             f"<figcaption><b>{title}</b><br>{success}</figcaption></figure>"
         )
     (docs / "gallery.md").write_text(_TEXT + "\n".join(figures) + "\n</div>\n```\n")
@@ -80,3 +78,7 @@ your system asks for less motion. How they were made and measured: [results](res
 ```{raw} html
 <div class="edu-gallery">
 """
+
+_STUDIO = """**And a robot:** one decision of a trained policy, from 32 noises. Some of its plans pass left of
+the can, some right of it. Turn the scene, move the slider from noise to motion, and on: the robot carries out
+the thick plan."""
