@@ -34,7 +34,7 @@ window.FontAwesomeConfig = { observeMutations: false };
             picture.alt = label ? `The picture that the slider "${label}" moves` : "A picture that a slider moves";
         }
         // What scrolls by itself can be scrolled by the keyboard.
-        for (const area of document.querySelectorAll(".cell_output .output, .widget-vbox > .jupyter-widgets:first-child"))
+        for (const area of document.querySelectorAll(".cell_output, .widget-vbox > .jupyter-widgets:first-child"))
             if (area.scrollWidth > area.clientWidth + 1) area.tabIndex = 0;
         for (const summary of document.querySelectorAll("summary[aria-label]")) summary.removeAttribute("aria-label");
         for (const button of document.querySelectorAll(".search-button__button"))
@@ -54,6 +54,7 @@ window.FontAwesomeConfig = { observeMutations: false };
     };
     document.addEventListener("DOMContentLoaded", () => {
         nameAll();
+        window.addEventListener("load", soon); // pictures have their sizes
         new MutationObserver(soon).observe(document.body, { childList: true, subtree: true });
     });
 }
