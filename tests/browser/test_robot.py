@@ -100,13 +100,13 @@ def test_a_push_moves_the_hand_and_it_goes_on_from_there(robot: Page) -> None:
 
 
 def test_without_webassembly_it_says_so_below_a_recorded_decision(site: Path, robot: Page) -> None:
-    page = robot.context.new_page()
+    page = robot.context.browser.new_page()
+    page.set_default_timeout(PATIENCE_MS)
     page.add_init_script("delete globalThis.WebAssembly")
     page.goto((site.parent / "live.html").as_uri())
     place = page.locator("[data-live=robot]")
     assert "has no WebAssembly" in place.inner_text()
-    width = "(picture) => picture.decode().then(() => picture.naturalWidth)"
-    assert place.locator("img").evaluate(width) > 100
+    assert place.locator("img").evaluate("(picture) => picture.naturalWidth") > 100
     assert place.locator("button").count() == 0
     page.close()
 
