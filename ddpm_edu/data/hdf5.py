@@ -108,6 +108,23 @@ def get_member(
     return member
 
 
+def names_in(group: h5py.Group) -> list[str]:
+    """The names of what stands in a group.
+
+    Raises:
+        DatasetError: if they cannot be read, or one is not UTF-8.
+    """
+    where = f"{group.file.filename}: {place(group)}"
+    try:
+        names = list(group)
+    except READ_ERRORS as error:
+        raise _damaged(where, error) from None
+    for name in names:
+        if not isinstance(name, str):
+            raise DatasetError(f"{where} has a name that is not UTF-8, {name!r}; copy the file again")
+    return names
+
+
 def read_into(dataset: h5py.Dataset, target: np.ndarray) -> None:
     """Reads a whole dataset into an array of its shape, converting to the array's dtype.
 

@@ -11,7 +11,7 @@ import h5py
 import numpy as np
 from tqdm.auto import tqdm
 
-from ddpm_edu.data.hdf5 import READ_ERRORS, get_member, open_hdf5, place, read_into
+from ddpm_edu.data.hdf5 import READ_ERRORS, get_member, names_in, open_hdf5, place, read_into
 from ddpm_edu.data.validation import (
     check_actions,
     check_declared,
@@ -133,6 +133,8 @@ def inspect(path: str | Path) -> DatasetSummary:
             group = get_member(data, name, h5py.Group, "a demonstration is a group")
             try:
                 for attribute in group.attrs:
+                    if isinstance(attribute, bytes):  # not UTF-8
+                        attribute = attribute.decode(errors="replace")
                     attributes[attribute] = attributes.get(attribute, 0) + 1
             except READ_ERRORS as error:
                 raise DatasetError(
@@ -182,11 +184,7 @@ def _datasets(group: h5py.Group, prefix: str) -> Iterator[tuple[str, h5py.Datase
     where = f"{group.file.filename}: {place(group)}"
     if prefix.count("/") > MAX_DEPTH:  # hard links can form a ring
         raise DatasetError(f"{where} lies {MAX_DEPTH} groups deep; robomimic's layout has two: make it again")
-    try:
-        names = list(group)
-    except READ_ERRORS as error:
-        raise DatasetError(f"{where} cannot be read ({first_line(error)}); copy the file again") from None
-    for name in names:
+    for name in names_in(group):
         member = get_member(group, name, (h5py.Group, h5py.Dataset), "it must be a group or a dataset")
         if isinstance(member, h5py.Group):
             yield from _datasets(member, f"{prefix}{name}/")

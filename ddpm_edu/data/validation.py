@@ -15,7 +15,7 @@ import h5py
 import numpy as np
 
 from ddpm_edu.data.environment import misfit, recorded_environment
-from ddpm_edu.data.hdf5 import READ_ERRORS, get_member, place
+from ddpm_edu.data.hdf5 import READ_ERRORS, get_member, names_in, place
 from ddpm_edu.data.walker import ALWAYS_FINE, MOST_COMPRESSION
 from ddpm_edu.errors import DatasetError, first_line
 from ddpm_edu.tasks import ObservationKey, Task
@@ -77,13 +77,7 @@ def demonstration_names(data: h5py.Group) -> list[str]:
     Raises:
         DatasetError: if there is none.
     """
-    try:
-        names = [name for name in data if _DEMONSTRATION.fullmatch(name)]
-    except READ_ERRORS as error:
-        raise DatasetError(
-            f"{data.file.filename}: the list of demonstrations cannot be read ({first_line(error)}); "
-            "copy or download the file again"
-        ) from None
+    names = [name for name in names_in(data) if _DEMONSTRATION.fullmatch(name)]
     if not names:
         raise DatasetError(f"{data.file.filename} has no demonstrations in data/; {_NOT_ROBOMIMIC}")
     return sorted(names, key=_number)
@@ -93,7 +87,7 @@ def filter_keys(file: h5py.File) -> list[str]:
     """The names of the file's masks, such as "train" and "valid"."""
     if file.get("mask", getlink=True) is None:
         return []
-    return sorted(get_member(file, "mask", h5py.Group, _NOT_ROBOMIMIC))
+    return sorted(names_in(get_member(file, "mask", h5py.Group, _NOT_ROBOMIMIC)))
 
 
 def masked_names(file: h5py.File, filter_key: str, names: Sequence[str]) -> list[str]:
@@ -261,7 +255,8 @@ def check_observations(where: str, values: np.ndarray, key: ObservationKey) -> N
     """
     _check_finite(where, values)
     if key.kind == "quaternion":
-        norm = np.linalg.norm(values, axis=-1)  # (N,)
+        with np.errstate(over="ignore"):
+            norm = np.linalg.norm(values, axis=-1)  # (N,)
         wrong = np.flatnonzero(np.abs(norm - 1) > QUATERNION_TOLERANCE)
         if len(wrong):
             raise DatasetError(

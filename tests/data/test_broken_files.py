@@ -287,3 +287,26 @@ def test_the_real_command_says_it_too(write_file) -> None:
     assert done.stderr.startswith(f"error: {path}: demo_1/actions[2, 6] is nan; values must be finite")
     assert done.stderr.count("\n") == 1
     assert "demonstrations  3 (demo_0 to demo_2)" in done.stdout
+
+
+@pytest.mark.parametrize("where", ["data", "data/demo_0", "data/demo_0/obs", "mask", "attribute"])
+def test_names_that_are_not_utf_8_are_one_line(where: str, write_file, capsys) -> None:
+    path = write_file([4] * 3)
+    with h5py.File(path, "a") as file:
+        if where == "attribute":
+            file["data/demo_0"].attrs[b"caf\xe9"] = 1
+        else:
+            file.require_group(where).create_dataset(b"demo_\xff", data=[1.0])
+    code = cli.main(["data", "inspect", str(path)])
+    said = capsys.readouterr()
+    assert code == (0 if where == "attribute" else 2)
+    assert where == "attribute" or "has a name that is not UTF-8" in said.err
+    assert said.err.count("\n") == code // 2
+
+
+def test_a_quaternion_too_long_for_a_number_is_one_line(write_file) -> None:
+    path = write_file([4] * 3)
+    with h5py.File(path, "a") as file:
+        file["data/demo_0/obs/robot0_eef_quat"][0] = 1e30  # in float32, its square is none any more
+    with pytest.raises(DatasetError, match=r"robot0_eef_quat\[0\] has length inf"):
+        Demonstrations.read(path, "can")
