@@ -65,6 +65,7 @@ def stops(notebook: NotebookNode, folder: Path) -> list[str]:
     client = NotebookClient(
         notebook,
         timeout=600,
+        startup_timeout=300,
         kernel_name="python3",
         allow_errors=True,
         resources={"metadata": {"path": str(folder)}},
