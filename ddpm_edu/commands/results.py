@@ -27,13 +27,15 @@ def card(
         out: folder of the cards; its README.md is written anew from all of them.
         readme: a file whose part between the results' markers is written anew.
     """
+    from ddpm_edu.files import only_writer
     from ddpm_edu.reporting.card_pages import grid, write_between_markers, write_index
     from ddpm_edu.reporting.cards import make_card, read_cards
 
-    path = make_card(run, rollout=rollout, best=best, video=video, name=name, out=out)
-    cards = read_cards(out)
-    index = write_index(cards, out)
-    written = [path.with_suffix(".md"), index]
-    if write_between_markers(readme, grid(cards, link=f"{out.as_posix()}/")):
-        written.append(readme)
+    with only_writer(out):  # two at once would each write a table without the other's card
+        path = make_card(run, rollout=rollout, best=best, video=video, name=name, out=out)
+        cards = read_cards(out)
+        index = write_index(cards, out)
+        written = [path.with_suffix(".md"), index]
+        if write_between_markers(readme, grid(cards, link=f"{out.as_posix()}/")):
+            written.append(readme)
     print("wrote", ", ".join(map(str, written)))

@@ -11,8 +11,10 @@ import h5py
 import pytest
 from PIL import Image
 
-from ddpm_edu.errors import ConfigError, DatasetError
+from ddpm_edu.commands.results import card
+from ddpm_edu.errors import BusyError, ConfigError, DatasetError
 from ddpm_edu.factory import build_policy
+from ddpm_edu.files import only_writer
 from ddpm_edu.paths import REPOSITORY, shipped_demonstrations
 from ddpm_edu.presets import preset
 from ddpm_edu.reporting.card_commands import demonstrations_command, training_command
@@ -222,8 +224,8 @@ def test_the_committed_pages_and_tables_are_what_their_cards_say():
     results = Path(__file__).parents[2] / "results"
     cards = read_cards(results)
     assert cards
-    for card in cards:
-        assert card_page(card) == (results / f"{card['name']}.md").read_text()
+    for each in cards:
+        assert card_page(each) == (results / f"{each['name']}.md").read_text()
     assert tables(cards) in (results / "README.md").read_text()
 
 
@@ -274,6 +276,16 @@ def test_commands_are_wrapped_and_a_shell_reads_the_same_words():
     ]
     for odd in ("echo 'a && b'", "cd x; ddpm-edu train"):
         assert wrapped(odd) == odd
+
+
+def test_two_cards_at_once_do_not_write_tables_without_each_other(tmp_path):
+    run, out = finished_run(tmp_path / "run"), tmp_path / "results"
+    with only_writer(out), pytest.raises(BusyError, match="is being written by"):
+        card(run, out=out, readme=tmp_path / "README.md")
+    assert not list(out.glob("*.json"))
+    card(run, out=out, readme=tmp_path / "README.md")
+    assert len(list(out.glob("*.json"))) == 1
+    assert not (tmp_path / "results.lock").exists()
 
 
 def test_a_card_with_a_video_has_a_moving_picture(tmp_path):
