@@ -6,6 +6,7 @@ import re
 import shlex
 import statistics
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -104,7 +105,7 @@ def wrapped(command: str, width: int = 88) -> str:
 
 def _over_lines(words: Sequence[str], width: int) -> str:
     lines = [shlex.quote(words[0])]
-    for word, after in zip(words[1:], [*words[2:], "--"], strict=True):
+    for word, after in pairwise([*words[1:], "--"]):
         # An option stands on one line with its first value.
         value = "" if after.startswith("--") else f" {shlex.quote(after)}"
         if word.startswith("--") and len(f"{lines[-1]} {word}{value} \\") > width:

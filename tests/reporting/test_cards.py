@@ -274,7 +274,7 @@ def test_commands_are_wrapped_and_a_shell_reads_the_same_words():
         "--steps",
         "3",
     ]
-    for odd in ("echo 'a && b'", "cd x; ddpm-edu train"):
+    for odd in ("echo 'a && b'", "cd x; ddpm-edu train", "demo"):
         assert wrapped(odd) == odd
 
 
