@@ -41,7 +41,7 @@
             E("input", { type: "range", min: REACH[axis][0], max: REACH[axis][1], step: 0.005, "aria-label": `the can's ${axis}`,
                 input: () => moveCan(Number(sides[0].value), Number(sides[1].value)), change: () => clock === null && decide(COUNT) }));
         const often = E("select", { change: () => { executed = Number(often.value); } },
-            ...[8, 4, 2, 1].map((count) => E("option", { value: count }, `${count} of 10 steps`)));
+            ...[8, 4, 2, 1].map((count) => E("option", { value: count }, `${count} of ${T - first} steps`)));
         root.replaceChildren(
             canvas,
             E("div", { class: "edu-controls" }, go, push,
