@@ -16,11 +16,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import nbformat
+import numpy as np
 import pytest
 from browser_tools import browser_page, move_slider
 from notebook_cells import needed_cells
 
 from ddpm_edu.paths import REPOSITORY
+from ddpm_edu.viz import studio, widgets
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -78,6 +80,14 @@ def jupyter_lab(folder: Path) -> Iterator[str]:
         log.close()
 
 
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, str]]:
+    """A folder, and the address of the JupyterLab that shows it."""
+    folder = tmp_path_factory.mktemp("lab")
+    with jupyter_lab(folder) as address:
+        yield folder, address
+
+
 def write_widget_notebook(target: Path) -> None:
     """The notebook's cells that make its slider, without outputs: it shows nothing unless it is run."""
     notebook = nbformat.read(NOTEBOOK, as_version=4)
@@ -89,9 +99,10 @@ def write_widget_notebook(target: Path) -> None:
     nbformat.write(notebook, target)
 
 
-def test_a_slider_moves_its_picture_in_jupyterlab(tmp_path: Path) -> None:
-    write_widget_notebook(tmp_path / NOTEBOOK.name)
-    with browser_page() as page, jupyter_lab(tmp_path) as address:
+def test_a_slider_moves_its_picture_in_jupyterlab(lab: tuple[Path, str]) -> None:
+    folder, address = lab
+    write_widget_notebook(folder / NOTEBOOK.name)
+    with browser_page() as page:
         page.goto(address)
         page.wait_for_function("() => window.jupyterapp !== undefined")
         page.evaluate(RUN_ALL, NOTEBOOK.name)
@@ -100,6 +111,62 @@ def test_a_slider_moves_its_picture_in_jupyterlab(tmp_path: Path) -> None:
     median = statistics.median(times)
     print(f"key press to picture in JupyterLab: median {median:.0f} ms, slowest {max(times):.0f} ms")
     assert median < MEDIAN_MS
+
+
+OPEN = """async (path) => {
+    await window.jupyterapp.restored;
+    const panel = await window.jupyterapp.commands.execute('docmanager:open', { path, factory: 'Notebook' });
+    await panel.context.ready;
+    return panel.content.widgets.map((cell) => cell.model.trusted);
+}"""
+
+STUDIO = """import numpy as np
+from ddpm_edu.viz import studio
+u = np.linspace(-1, 1, 16)
+studio.studio(studio.forward_record({"up": np.stack([u, u, u], 1)}, "Noise"))"""
+
+CORNER = (
+    """() => [...document.querySelector('.edu-live canvas').getContext('2d').getImageData(3, 3, 1, 1).data]"""
+)
+
+
+def test_an_untrusted_notebook_shows_stills_and_a_trusted_one_is_dark_in_the_dark(
+    lab: tuple[Path, str],
+) -> None:
+    folder, address = lab
+    u = np.linspace(-1, 1, 16)
+    record = studio.forward_record({"up": np.stack([u, u, u], 1)}, "Noise")
+    frames = widgets.render_frames(lambda figure, i: figure.text(0.5, 0.5, str(i)), range(3), size=(1, 1))
+    cells = []
+    for made in (studio.studio(record), widgets.scrubber(frames)):
+        data, metadata = made._repr_mimebundle_()
+        output = nbformat.v4.new_output("display_data", data, metadata=metadata)
+        cells.append(nbformat.v4.new_code_cell("pass", outputs=[output]))
+    nbformat.write(nbformat.v4.new_notebook(cells=cells), folder / "untrusted.ipynb")
+    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+    own = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(STUDIO)], metadata=kernel)
+    nbformat.write(own, folder / "own.ipynb")  # without a kernel JupyterLab asks for one, and waits
+    with browser_page() as page:
+        page.goto(address)
+        page.wait_for_function("() => window.jupyterapp !== undefined")
+        assert page.evaluate(OPEN, "untrusted.ipynb") == [False, False]
+        pictures = page.locator(".jp-OutputArea-output img")
+        pictures.nth(1).wait_for(state="visible")
+        # JupyterLab gives an image/png no alternative text; the studio's still stands in HTML, and has one.
+        assert pictures.first.get_attribute("alt") == studio.studio(record).alternative
+        assert all(picture.evaluate("(one) => one.naturalWidth > 50") for picture in pictures.all())
+        assert page.locator(".edu-live canvas").count() == 0  # no script has run
+        said = " ".join(page.locator(".jp-OutputArea-output").all_inner_texts())
+        assert not said.strip(), said  # neither a sentence that is not true nor a script's text
+
+        page.evaluate(
+            "window.jupyterapp.commands.execute('apputils:change-theme', { theme: 'JupyterLab Dark' })"
+        )
+        page.wait_for_function("() => document.body.dataset.jpThemeLight === 'false'")
+        page.evaluate(RUN_ALL, "own.ipynb")
+        page.wait_for_selector(".edu-live canvas")
+        page.wait_for_timeout(300)
+        assert max(page.evaluate(CORNER)[:3]) < 60
 
 
 @pytest.mark.parametrize("width", [1400, 400])
