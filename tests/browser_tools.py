@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import shutil
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -53,6 +54,21 @@ def browser_page(width: int = 1400, height: int = 900) -> Iterator[Page]:
             yield page
         finally:
             browser.close()
+
+
+@contextlib.contextmanager
+def watched_page(path: Path, width: int = 1300, height: int = 1000) -> Iterator[Page]:
+    """A page of the course, and what goes wrong with it, or asks another host, in `page.complaints`."""
+    with browser_page(width, height) as page:
+        page.complaints = []
+        page.on("pageerror", lambda error: page.complaints.append(str(error)))
+        page.on("requestfailed", lambda request: page.complaints.append(request.url))
+        page.on(
+            "request",
+            lambda request: page.complaints.append(request.url) if request.url.startswith("http") else None,
+        )
+        page.goto(path.as_uri())
+        yield page
 
 
 def move_slider(page: Page, presses: int) -> tuple[list[str], list[float]]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 import torch
-from browser_tools import browser_page
+from browser_tools import watched_page
 
 from ddpm_edu.course.live import POLICY
 from ddpm_edu.cpu import accelerate_sampling
@@ -33,15 +33,7 @@ PAINTED_MS = 100
 @pytest.fixture(scope="module")
 def live(site: Path) -> Iterator[Page]:
     """The page with both denoisers ready, and what went wrong in `page.complaints`."""
-    with browser_page(1300, 1000) as page:
-        page.complaints = []
-        page.on("pageerror", lambda error: page.complaints.append(str(error)))
-        page.on("requestfailed", lambda request: page.complaints.append(request.url))
-        page.on(
-            "request",
-            lambda request: page.complaints.append(request.url) if request.url.startswith("http") else None,
-        )
-        page.goto((site.parent / "live.html").as_uri())
+    with watched_page(site.parent / "live.html") as page:
         page.wait_for_selector("[data-live=table][data-ready]")
         page.locator("[data-live=can]").scroll_into_view_if_needed()
         page.wait_for_selector("[data-live=can][data-levels='11']")

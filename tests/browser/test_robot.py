@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import h5py
 import numpy as np
 import pytest
-from browser_tools import PATIENCE_MS, browser_page
+from browser_tools import PATIENCE_MS, watched_page
 
 from ddpm_edu.paths import shipped_demonstrations
 from ddpm_edu.simulation.env import make_env
@@ -29,15 +29,7 @@ METRES = 1e-3
 @pytest.fixture(scope="module")
 def robot(site: Path) -> Iterator[Page]:
     """The page with the simulator's scripts, and what went wrong in `page.complaints`."""
-    with browser_page(1300, 1000) as page:
-        page.complaints = []
-        page.on("pageerror", lambda error: page.complaints.append(str(error)))
-        page.on("requestfailed", lambda request: page.complaints.append(request.url))
-        page.on(
-            "request",
-            lambda request: page.complaints.append(request.url) if request.url.startswith("http") else None,
-        )
-        page.goto((site.parent / "live.html").as_uri())
+    with watched_page(site.parent / "live.html") as page:
         for script in ("mujoco.js", "robot_data.js"):
             page.add_script_tag(url=(site.parent / "_static" / "live" / script).as_uri())
         page.evaluate(
