@@ -10,6 +10,7 @@ def practise(
     path: Path,
     run_dir: Path,
     states: tuple[Path, ...] = (),
+    policy: Path | None = None,
     steps: int = 4_000,
     batch_size: int = 128,
     learning_rate: float = 5e-4,
@@ -27,6 +28,7 @@ def practise(
         path: demonstrations with both cameras' pictures.
         run_dir: the run's folder.
         states: further demonstrations to train on, without pictures: told with errors like those of the eyes.
+        policy: the policy of state that practises, of any denoiser; by default the one given the eyes.
         steps: optimiser steps.
         batch_size: windows of a step.
         learning_rate: peak of the cosine schedule.
@@ -46,17 +48,19 @@ def practise(
         read_checkpoint,
         write_policy,
     )
-    from ddpm_edu.training.practice import Practice, joined, state_view, write_down, write_log
+    from ddpm_edu.training.practice import Practice, joined, lend_eyes, state_view, write_down, write_log
     from ddpm_edu.training.resume import about_run
     from ddpm_edu.training.stop import EXIT_CODES
 
     checkpoint = read_checkpoint(eyes, training=False)
-    seeing, told = load_policy(eyes), run_dir / "told.hdf5"
+    seeing, settings, told = load_policy(eyes), checkpoint.config, run_dir / "told.hdf5"
     refuse_foreign(run_dir, [told.name, f"{told.name}.lock"])
-    write_down(seeing, origin(eyes), path, states, told, seed)
+    if policy is not None:
+        settings, seeing = lend_eyes(settings, seeing, policy)
+    write_down(seeing, origin(eyes), path, states, told, seed, origin(policy) if policy else None)
     inside = state_view(seeing)
     config = override(
-        checkpoint.config,
+        settings,
         data__path=str(told),
         seed=seed,
         steps=steps,
@@ -79,9 +83,10 @@ def practise(
     config = override(config, data__path=str(path))
     if n_action_steps is not None:
         config = override(config, n_action_steps=n_action_steps)
-    policy = joined(config, seeing, load_policy(run_dir / "state"))
+    practised = joined(config, seeing, load_policy(run_dir / "state"))
     words = ["ddpm-edu", "practise", "--eyes", eyes, "--path", path]
     words += ["--states", *states] if states else []
+    words += ["--policy", policy] if policy else []
     words += ["--steps", steps, "--batch-size", batch_size, "--learning-rate", f"{learning_rate:g}"]
     words += ["--n-action-steps", n_action_steps] if n_action_steps is not None else []
     taught = checkpoint.about
@@ -89,7 +94,7 @@ def practise(
     command = f"{teaching} && {shell_line([*words, '--seed', seed])}"
     about = {**about_run(practice), "command": command, "run_dir": str(run_dir)}
     target = run_dir / "checkpoints" / f"step_{steps:08d}"
-    write_policy(target, Checkpoint(steps, config, None, policy.state_dict(), None, about))
+    write_policy(target, Checkpoint(steps, config, None, practised.state_dict(), None, about))
     write_log(run_dir, find_checkpoint(eyes).parents[1], checkpoint.step)
     print(f"trained {steps} steps to a loss of {result.loss:.4f}; checkpoint: {target}")
     say_how_it_acts(run_dir)

@@ -21,13 +21,15 @@ from ddpm_edu.data.hdf5 import open_hdf5
 from ddpm_edu.data.made_from import made_from, refuse_another
 from ddpm_edu.data.windows import Windows
 from ddpm_edu.data.writer import Demonstration, DemonstrationWriter
+from ddpm_edu.errors import ConfigError
 from ddpm_edu.factory import build_policy
 from ddpm_edu.files import only_writer, sha256, write_atomically
 from ddpm_edu.observation.object_pose import LENGTH, ObjectPoseEncoder, pose_in_hand
 from ddpm_edu.policy import DiffusionPolicy
 from ddpm_edu.settings import override
+from ddpm_edu.training.checkpoint import load_policy, read_checkpoint
 from ddpm_edu.training.log import read_log
-from ddpm_edu.training.pose import seeing_policy
+from ddpm_edu.training.pose import seeing_config, seeing_policy
 from ddpm_edu.training.trainer import Trainer
 
 TOLD = "told"
@@ -57,6 +59,7 @@ def write_down(
     states: Sequence[str | Path],
     out: Path,
     seed: int = 0,
+    acting: Mapping[str, str] | None = None,
 ) -> None:
     """Demonstrations whose `object` entry is what a policy's eyes tell, as a robomimic file of states.
 
@@ -70,6 +73,7 @@ def write_down(
             errors of the usual size, in the eyes' own convention.
         out: the file to make.
         seed: of the errors.
+        acting: the policy of state that is to practise, if it is not the one that had the eyes first.
 
     Raises:
         ConfigError: if the file that is there was made from other things.
@@ -80,6 +84,7 @@ def write_down(
         "path": sha256(pictures),
         "states": [sha256(path) for path in states],
         "seed": seed,
+        "policy": acting["sha256"] if acting else None,
     }
     with only_writer(out):
         if out.exists():
@@ -151,6 +156,30 @@ def joined(config: Config, eyes: DiffusionPolicy, practised: DiffusionPolicy) ->
     units = policy.obs_encoder.state_dict()["units"]
     policy.obs_encoder.load_state_dict(eyes.obs_encoder.state_dict() | {"units": units})
     return policy
+
+
+def lend_eyes(config: Config, eyes: DiffusionPolicy, policy: str | Path) -> tuple[Config, DiffusionPolicy]:
+    """Another policy of state with the eyes that were taught for one: what they tell is in metres.
+
+    Args:
+        config: the run of the eyes.
+        eyes: the policy that sees.
+        policy: a policy of state, its run or one of its checkpoints, of any denoiser.
+
+    Returns:
+        Its configuration, with that of the eyes, and the policy.
+
+    Raises:
+        ConfigError: if it is not a policy of state, or one for another task.
+    """
+    vision, acting = config.policy.vision, read_checkpoint(policy, training=False).config
+    if acting.policy.task != config.policy.task:
+        raise ConfigError(
+            f"{policy} is a policy for the task {acting.policy.task!r}, and the eyes were taught on "
+            f"{config.policy.task!r}; name a policy for {config.policy.task!r}"
+        )
+    acting = override(seeing_config(acting, vision.backbone, vision.crop), vision=vision)
+    return acting, joined(acting, eyes, load_policy(policy))
 
 
 class Practice(Trainer):

@@ -146,6 +146,21 @@ def test_the_commands_make_a_policy_that_sees_and_practises(tmp_path, capsys):
     frames = Frames([PICTURES], "can", "valid").obs(torch.tensor([0, 1]))
     actions = policy.predict_action({key: value[None] for key, value in frames.items()})["action"]
     assert actions.shape == (1, 4, 7)
+    # Another denoiser sees with the same eyes, in its own units.
+    other = [*practise[:6], tmp_path / "unet", "--steps", 2, "--batch-size", 8]
+    assert main([*map(str, other), "--policy", str(DATA / "policies" / "can_unet")]) == 0
+    unet, state = load_policy(tmp_path / "unet"), load_policy(DATA / "policies" / "can_unet")
+    theirs = eyes.obs_encoder.state_dict() | {"units": unet.obs_encoder.units}
+    assert all(torch.equal(value, theirs[name]) for name, value in unet.obs_encoder.state_dict().items())
+    assert torch.equal(unet.obs_encoder.units[1, :14], state.normalizer["object"].scale)
+    assert (unet.config.denoiser, unet.horizon) == (state.config.denoiser, state.horizon)
+    command = read_checkpoint(tmp_path / "unet", training=False).about["command"]
+    assert f"--policy {DATA / 'policies' / 'can_unet'}" in command
+    capsys.readouterr()
+    assert main([*map(str, other)]) == 2
+    assert "was made from other --policy (by content)" in capsys.readouterr().err
+    assert main([*map(str, other), "--policy", str(DATA / "policies" / "square_unet")]) == 2
+    assert "square_unet is a policy for the task 'square', and the eyes were" in capsys.readouterr().err
     # The same command again is done; with other eyes, or in the folder of something else, it is refused.
     assert main([*map(str, practise)]) == 0
     assert main([*map(str, see), "--steps", "3", "--batch-size", "4"]) == 0
