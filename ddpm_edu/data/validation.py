@@ -120,7 +120,9 @@ def masked_names(file: h5py.File, filter_key: str, names: Sequence[str]) -> list
             f"{where} must be a list of names such as 'demo_0' ({first_line(error)})"
         ) from None
     if not listed:
-        raise DatasetError(f"{where} names no demonstrations; use another filter key: {', '.join(known)}")
+        others = ", ".join(key for key in known if key != filter_key)
+        other = f"use another filter key: {others}, or " if others else ""
+        raise DatasetError(f"{where} names no demonstrations; {other}{_split(file, overwrite=True)}")
     chosen = set(listed)
     absent = sorted(chosen.difference(names))
     if absent:

@@ -53,7 +53,8 @@ class DemonstrationWriter:
     Args:
         path: where the file shall stand. Until it is complete it is written beside it (`partial_name`).
         env_args: robomimic's description of the environment; see `ManipulationEnv.env_args`.
-        valid_fraction: share of the demonstrations that `mask/valid` names; at least one of each mask.
+        valid_fraction: share of the demonstrations that `mask/valid` names; at least one of each mask,
+            but of a single demonstration none.
         seed: which demonstrations `mask/valid` names.
         attributes: further attributes of `data`, such as the command that made the file.
         masks: {filter key: names of demonstrations} to write instead of drawing train and valid.
@@ -120,7 +121,8 @@ class DemonstrationWriter:
         self._data.attrs["total"] = self._total
         mask = self._file.create_group("mask")
         for name, members in (self._drawn_masks() if self._masks is None else self._masks).items():
-            mask[name] = np.array(members, dtype="S")
+            if members:  # an empty mask is refused by all who read it: of one demonstration none is held out
+                mask[name] = np.array(members, dtype="S")
         self._file.flush()
         self._file.close()
         with self._partial.open("rb") as file:

@@ -239,6 +239,8 @@ def test_refuses_bad_settings(tmp_path: Path, wrong: dict[str, object], message:
 def test_image_demonstrations_hold_both_cameras_and_the_state(tmp_path: Path) -> None:
     collect("square", 1, tmp_path / "square.hdf5", "image", progress=False)
     with h5py.File(tmp_path / "square.hdf5") as file:
+        # A mask that names nothing is refused by all who read it, `data render` among them.
+        assert list(file["mask"]) == ["train"]
         obs = file["data/demo_0/obs"]
         steps = file["data/demo_0"].attrs["num_samples"]
         for camera in ("agentview_image", "robot0_eye_in_hand_image"):
