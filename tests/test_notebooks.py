@@ -14,6 +14,8 @@ ROOT = Path(__file__).parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 MAX_BYTES = 2_600_000
 MAX_BYTES_TOGETHER = 15_000_000
+MAX_LINES = 35
+MAX_COLUMNS = 88
 
 
 def source_of_first(notebook: nbformat.NotebookNode, kind: str) -> str:
@@ -56,6 +58,19 @@ def test_it_opens_with_a_question(notebook: nbformat.NotebookNode) -> None:
 
 def test_it_is_valid(notebook: nbformat.NotebookNode) -> None:
     nbformat.validate(notebook)
+
+
+def test_its_cells_can_be_read_without_scrolling(notebook: nbformat.NotebookNode) -> None:
+    """Code's width is ruff's, by notebooks/ruff.toml; the stubs of exercises stand in text."""
+    long = [
+        (cell.id, lines)
+        for cell in notebook.cells
+        if cell.cell_type == "code" and (lines := cell.source.count("\n") + 1) > MAX_LINES
+    ]
+    assert not long
+    text = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+    stubs = re.findall(r"^```python\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL)
+    assert not [line for line in "".join(stubs).splitlines() if len(line) > MAX_COLUMNS]
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
