@@ -16,7 +16,7 @@ from ddpm_edu.viz import studio
 from ddpm_edu.viz.live import Live
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Page
+    from playwright.sync_api import Locator, Page
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -116,6 +116,33 @@ def test_a_decision_is_moved_turned_and_followed_by_the_robot(page: Page, tmp_pa
     counts = [sum(kind == 0 for kind in run["kinds"]) for run in record["sets"][1]]
     assert f"left (solid): {counts[0]} and {counts[1]}" in legend
     assert "right (dashed)" in legend  # not by colour alone
+    plays_from_noise(page, slider)
+    assert not page.complaints
+
+
+def plays_from_noise(page: Page, slider: Locator) -> None:
+    """Pressed at the end, it begins at the noise, says that it can be stopped, and stops."""
+    page.get_by_role("button", name="Play").click()
+    assert slider.input_value() == "0"
+    page.wait_for_function("Number(document.querySelector('input[type=range]').value) > 1")
+    page.get_by_role("button", name="Stop").click()
+    stopped = slider.input_value()
+    page.wait_for_timeout(300)
+    assert slider.input_value() == stopped
+    assert page.get_by_role("button", name="Play").is_visible()
+
+
+def test_recorded_decisions_play_one_after_the_other(page: Page, tmp_path: Path) -> None:
+    """The report's page: each decision forms from noise, then the next one."""
+    path = [[0.01 * step, 0, 1] for step in range(4)]
+    decisions = [{"step": 2 * i, "picture": None, "levels": [[path]] * 3, "executed": 2} for i in range(2)]
+    record = {"title": "two decisions", "seconds": 0.05, "hand": path, "things": {}, "decisions": decisions}
+    record |= {"video": None, "camera": None}
+    show(page, Live("player", b"", "two decisions", record), tmp_path)
+    page.get_by_role("button", name="Play").click()
+    page.wait_for_function("document.querySelector('.edu-status').innerText.includes('Decision 2 of 2')")
+    page.wait_for_function("document.querySelector('button').innerText === 'Play'")
+    assert "the thick one was carried out" in page.locator(".edu-status").inner_text()
     assert not page.complaints
 
 

@@ -12,7 +12,6 @@
         const { decisions, hand } = record;
         let index = 0;
         let level = decisions[0].levels.length - 1;
-        let playing = null;
 
         const canvas = E("canvas", { class: "edu-canvas", tabindex: 0, role: "img",
             "aria-label": "Plans of the hand in space. Drag or press arrow keys to turn." });
@@ -23,7 +22,23 @@
         const noise = E("input", { type: "range", min: 0, max: level, value: level, "aria-label": "denoising steps done",
             input: () => { level = Number(noise.value); stop(); draw(); } });
         const status = E("p", { class: "edu-status", role: "status" });
-        const button = E("button", { type: "button", click: () => (playing ? stop() : play()) }, "Play");
+        // Plays on from here: each decision forms from noise, then the next one.
+        const { button, stop } = edu.playButton(
+            () => {
+                if (index === decisions.length - 1 && level === decisions[index].levels.length - 1) index = level = 0;
+            },
+            () => {
+                const last = decisions[index].levels.length - 1;
+                if (level < last) level++;
+                else if (index < decisions.length - 1) {
+                    index++;
+                    level = 0;
+                } else return null;
+                draw();
+                return level === last ? 700 : 70;
+            },
+            200,
+        );
         const video = record.video && E("video", { class: "edu-video", src: record.video, muted: "", playsinline: "", controls: "", "aria-label": "The robot's episode." });
         root.replaceChildren(
             E("div", { class: "edu-beside" }, canvas, ...(decisions[0].picture ? [picture] : []), ...(video ? [video] : [])),
@@ -120,30 +135,6 @@
                     ? `${paths.length} plans from ${paths.length} noises; the thick one was carried out for ${decision.executed} steps (black line), then the policy looked again.` + (alike < paths.length ? ` ${paths.length - alike} end elsewhere (dashed).` : "")
                     : `${level} of ${decision.levels.length - 1} denoising steps are done.`);
             root.dataset.drawn = String(Number(root.dataset.drawn ?? 0) + 1);
-        };
-
-        const stop = () => {
-            clearTimeout(playing);
-            playing = null;
-            button.textContent = "Play";
-        };
-        // Plays on from here: each decision forms from noise, then the next one.
-        const play = () => {
-            button.textContent = "Stop";
-            if (index === decisions.length - 1 && level === decisions[index].levels.length - 1) index = level = 0;
-            const step = () => {
-                const last = decisions[index].levels.length - 1;
-                let pause = 70;
-                if (level < last) level++;
-                else if (index < decisions.length - 1) {
-                    index++;
-                    level = 0;
-                } else return stop();
-                if (level === last) pause = 700;
-                draw();
-                playing = setTimeout(step, pause);
-            };
-            playing = setTimeout(step, 200);
         };
 
         edu.onTheme(draw);

@@ -45,6 +45,29 @@
         return made;
     };
 
+    // A button that plays. `begin` is called when it is pressed, after `first` milliseconds `advance`, which moves
+    // one step on and returns the milliseconds until the next; null at the end.
+    edu.playButton = (begin, advance, first) => {
+        let waiting = null;
+        const button = edu.element("button", { type: "button", click: () => (waiting === null ? play() : stop()) }, "Play");
+        const stop = () => {
+            clearTimeout(waiting);
+            waiting = null;
+            button.textContent = "Play";
+        };
+        const step = () => {
+            const pause = advance();
+            if (pause === null) stop();
+            else waiting = setTimeout(step, pause);
+        };
+        const play = () => {
+            button.textContent = "Stop";
+            begin();
+            waiting = setTimeout(step, first);
+        };
+        return { button, stop };
+    };
+
     edu.Space = class {
         // center: what the eye turns about (3); reach: how much is seen, metres; onChange: draws anew.
         constructor(canvas, { center, reach, yaw = 0.6, pitch = 0.9, onChange, grab = () => null }) {

@@ -35,7 +35,6 @@
         // Only the first set's first plan was carried out.
         const filmed = () => record.kind !== "recorded" || asked % record.sets.length === 0;
         let place = denoised;
-        let playing = null;
 
         const many = runs.length > 1;
         const canvases = runs.map(({ name }, i) => E("canvas", { class: "edu-canvas", tabindex: 0, role: "img",
@@ -46,7 +45,19 @@
         const slider = E("input", { type: "range", min: 0, max: end(), value: place, "aria-label": "from noise to motion",
             input: () => { place = Number(slider.value); stop(); draw(); } });
         const status = E("p", { class: "edu-status", role: "status" });
-        const button = E("button", { type: "button", click: () => (playing ? stop() : play()) }, "Play");
+        const { button, stop } = edu.playButton(
+            () => {
+                if (place === end()) place = 0;
+                draw();
+            },
+            () => {
+                if (place === end()) return null;
+                place++;
+                draw();
+                return place < denoised ? (denoised > 15 ? 60 : 130) : place === denoised ? 900 : 160;
+            },
+            400,
+        );
         const legend = E("p", { class: "edu-legend" });
         const frame = (canvas, i) => (many ? E("figure", { class: "edu-run" }, canvas, E("figcaption", {}, runs[i].name)) : canvas);
         root.replaceChildren(
@@ -200,24 +211,6 @@
             place = Math.min(place, denoised);
             draw();
         };
-        const stop = () => {
-            clearTimeout(playing);
-            playing = null;
-            button.textContent = "Play";
-        };
-        const play = () => {
-            button.textContent = "Stop";
-            if (place === end()) place = 0;
-            const step = () => {
-                if (place === end()) return stop();
-                place++;
-                draw();
-                playing = setTimeout(step, place < denoised ? (denoised > 15 ? 60 : 130) : place === denoised ? 900 : 160);
-            };
-            draw();
-            playing = setTimeout(step, 400);
-        };
-
         edu.onTheme(draw);
         new ResizeObserver(draw).observe(canvases[0]);
         draw();
