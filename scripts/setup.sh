@@ -26,7 +26,8 @@ supported() {
 
 find_python() {
     # The version that everything was measured with comes first.
-    for candidate in ${PYTHON:-python3.11 python3 python3.12 python3.10 python}; do
+    if [ -n "${PYTHON:-}" ]; then set -- "$PYTHON"; else set -- python3.11 python3 python3.12 python3.10 python; fi
+    for candidate; do
         if supported "$candidate"; then
             # The interpreter itself, not a launcher such as pyenv's, nor a virtual environment that is active.
             "$candidate" -c 'import sys; print(sys._base_executable)'
@@ -38,17 +39,17 @@ find_python() {
 
 has_command() { command -v "$1" >/dev/null 2>&1; }
 
-# What requirements.txt says of one package: its version and the SHA-256 of each of its files.
-locked() { awk -v start="^$1==" '/^[^ ]/ { ours = $0 ~ start } ours' requirements.txt; }
+# What requirements.txt says of one package: its version and the SHA-256 of each of its files. Without its marker, which
+# leaves out the Pythons that are too new: uv must come to those too.
+locked() { awk -v start="^$1==" '/^[^ ]/ { ours = $0 ~ start; sub(/ ;[^\\]*/, " ") } ours' requirements.txt; }
 
 # A system whose only Python is too new (Debian 13: 3.13) gets 3.12 from uv, into the user's own folder.
 bring_python() {
     uv=$(command -v uv) || {
         uv=build/uv/bin/uv
         if ! python3 -c 'import ensurepip, venv' 2>/dev/null; then
-            if [ "$(id -u)" -ne 0 ] || ! has_command apt-get; then
-                return 1
-            fi
+            has_command apt-get || return 1
+            [ "$(id -u)" -eq 0 ] || return 3
             apt-get update -q && apt-get install -y -q --no-install-recommends python3-venv
         fi
         [ -x $uv ] || {
@@ -63,9 +64,13 @@ if ! python=$(find_python); then
     [ -z "${PYTHON:-}" ] || fail "no CPython 3.10, 3.11 or 3.12 found at PYTHON=$PYTHON; name another," \
         "or none: scripts/setup.sh then looks for one"
     has_command python3 && say "$(python3 --version) is not 3.10, 3.11 or 3.12; uv brings 3.12"
-    python=$(bring_python) || fail "no CPython 3.10, 3.11 or 3.12 found, and uv could bring none; install uv" \
-        "(https://docs.astral.sh/uv, it needs github.com) or one of these Pythons, or name one:" \
-        "PYTHON=/path/to/python3.12 scripts/setup.sh"
+    python=$(bring_python) || {
+        [ $? -ne 3 ] || fail "uv needs python3-venv to be installed; run: sudo apt-get update &&" \
+            "sudo apt-get install -y python3-venv   # and then the same command again"
+        fail "no CPython 3.10, 3.11 or 3.12 found, and uv could bring none; install uv" \
+            "(https://docs.astral.sh/uv, it needs github.com) or one of these Pythons, or name one:" \
+            "PYTHON=/path/to/python3.12 scripts/setup.sh"
+    }
 fi
 
 # --------------------------------------------------------------------------- What is already done?

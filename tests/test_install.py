@@ -168,6 +168,20 @@ def test_setup_says_in_one_line_that_python_is_missing() -> None:
     assert answer.stderr.count("\n") == 1
 
 
+def test_uv_comes_to_a_python_that_is_too_new_for_the_rest() -> None:
+    """Debian 13 has 3.13 only; pip installs nothing, without a word, of a line whose marker leaves it out."""
+    script = (ROOT / "scripts/setup.sh").read_text()
+    (locked,) = re.findall(r"^locked\(\) .*$", script, flags=re.MULTILINE)
+    done = subprocess.run(
+        ["sh", "-c", f"{locked}\nlocked uv"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    first, _, digests = done.stdout.partition("\n")
+    uv = Requirement(first.removesuffix(" \\"))
+    assert uv.marker is None
+    assert f"{uv}" == f"uv{pins_for('3.12.1')['uv'].specifier}"
+    assert "--hash=sha256:" in digests
+
+
 DOCUMENTS = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"]
 DOCUMENTS += [f"docs/{path.name}" for path in sorted((ROOT / "docs").glob("*.md"))]
 
