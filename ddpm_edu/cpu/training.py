@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from functools import cache, partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from ddpm_edu.cpu import time_major, unet_training
+from ddpm_edu.cpu import time_major, transformer_training, unet_training
+from ddpm_edu.denoisers.transformer import TransformerForDiffusion
 from ddpm_edu.denoisers.unet import ConditionalUnet1D
 
 logger = logging.getLogger(__name__)
+
+WAYS: dict[type[nn.Module], Callable[..., Tensor]] = {
+    ConditionalUnet1D: unet_training.forward,
+    TransformerForDiffusion: transformer_training.forward,
+}
+"""The faster forward passes, by the denoiser's class."""
 
 
 def accelerate_training(policy: nn.Module, on: bool = True) -> bool:
@@ -34,8 +42,8 @@ def accelerate_training(policy: nn.Module, on: bool = True) -> bool:
     denoiser.__dict__.pop("forward", None)
     if not on:
         return False
-    if not isinstance(denoiser, ConditionalUnet1D):
-        say_once(f"no faster training for {type(denoiser).__name__}: its plain modules are as fast")
+    if type(denoiser) not in WAYS:
+        say_once(f"no faster training for {type(denoiser).__name__}: nothing is known about it")
         return False
     if not time_major.is_available():
         say_once("no faster training: this build of PyTorch is without oneDNN")
@@ -46,12 +54,13 @@ def accelerate_training(policy: nn.Module, on: bool = True) -> bool:
     return True
 
 
-def fast_or_plain(unet: ConditionalUnet1D, sample: Tensor, *arguments: Any, **inputs: Any) -> Tensor:
-    """The UNet's forward pass with gradients the fast way, where nothing stands in between."""
+def fast_or_plain(denoiser: nn.Module, sample: Tensor, *arguments: Any, **inputs: Any) -> Tensor:
+    """The denoiser's forward pass with gradients the fast way, where nothing stands in between."""
     values = (sample, *arguments, *inputs.values())
-    fast = torch.is_grad_enabled() and computes_plainly(unet, *values)
-    forward = unet_training.forward if fast else type(unet).forward
-    return forward(unet, sample, *arguments, **inputs)
+    looked_into = any(getattr(part, "kept_maps", None) is not None for part in denoiser.modules())
+    fast = torch.is_grad_enabled() and not looked_into and computes_plainly(denoiser, *values)
+    forward = WAYS[type(denoiser)] if fast else type(denoiser).forward
+    return forward(denoiser, sample, *arguments, **inputs)
 
 
 def computes_plainly(module: nn.Module, *inputs: Any) -> bool:

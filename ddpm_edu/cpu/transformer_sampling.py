@@ -78,11 +78,12 @@ class PackedLayer:
     def __call__(self, x: Tensor, mask: Tensor | None, seen: tuple[Tensor, Tensor] | None) -> Tensor:
         """x (B, N, E), mask (N, N), this layer's part of `Seen` -> (B, N, E)."""
         heads = self.query_key_value(self.norm_self(x)).unflatten(-1, (3, self.n_head, -1))
-        query, key, value = heads.permute(2, 0, 3, 1, 4)  # each (B, H, N, E/H)
+        query, key, value = heads.permute(2, 0, 3, 1, 4).unbind()  # each (B, H, N, E/H)
         mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
         x = x + self.self_output(mixed.transpose(1, 2).flatten(2))
         if self.has_cross:
-            (looked_at, given), offset = seen[0].flatten(2, 3), seen[1]  # (2, B, H*S, E), (B, N or 1, H, S)
+            looked_at, given = seen[0].flatten(2, 3).unbind()  # each (B, H*S, E)
+            offset = seen[1]  # (B, 1 or N, H, S)
             logits = torch.baddbmm(offset.flatten(2), self.norm_cross(x), looked_at.transpose(1, 2))
             weights = logits.unflatten(2, offset.shape[2:]).softmax(dim=3)  # (B, N, H, S)
             x = torch.baddbmm(x, weights.flatten(2), given)
@@ -91,7 +92,7 @@ class PackedLayer:
 
 def _norm(norm: nn.LayerNorm) -> Callable[[Tensor], Tensor]:
     weight, bias = norm.weight.detach().clone(), norm.bias.detach().clone()
-    return lambda x: F.layer_norm(x, norm.normalized_shape, weight, bias, norm.eps)
+    return lambda x: torch.layer_norm(x, norm.normalized_shape, weight, bias, norm.eps)
 
 
 class PackedTransformer:

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from ddpm_edu.cpu import accelerate_training, time_major, unet_training
+from ddpm_edu.cpu import accelerate_training, time_major, transformer_training, unet_training
 from ddpm_edu.cpu import training as fast_training
 from ddpm_edu.denoisers import ConditionalUnet1D, TransformerForDiffusion
 from ddpm_edu.errors import ConfigError
@@ -134,7 +134,9 @@ def test_norm_and_mish_at_the_ends_of_the_range():
 def fast_calls(monkeypatch):
     """How often the fast forward pass was taken."""
     calls, forward = [], unet_training.forward
-    monkeypatch.setattr(unet_training, "forward", lambda *args, **kw: calls.append(1) or forward(*args, **kw))
+    monkeypatch.setitem(
+        fast_training.WAYS, ConditionalUnet1D, lambda *args, **kw: calls.append(1) or forward(*args, **kw)
+    )
     return calls
 
 
@@ -191,12 +193,99 @@ def test_refuses_what_the_plain_one_refuses():
         unet(torch.randn(2, 4, 3), 0)
 
 
-def test_says_once_that_there_is_nothing_to_gain(caplog):
-    transformer = TransformerForDiffusion(3, 3, horizon=4, n_layer=1, n_head=1, n_emb=8)
+def test_says_once_that_nothing_is_known(caplog):
+    other = torch.nn.Linear(1, 1)
     fast_training.say_once.cache_clear()
     with caplog.at_level(logging.INFO, logger="ddpm_edu"):
-        assert not accelerate_training(transformer)
-        assert not accelerate_training(transformer)
+        assert not accelerate_training(other)
+        assert not accelerate_training(other)
     assert [record.message for record in caplog.records] == [
-        "no faster training for TransformerForDiffusion: its plain modules are as fast"
+        "no faster training for Linear: nothing is known about it"
     ]
+
+
+# ---- the transformer ----------------------------------------------------------------------------
+
+
+def small_transformer(cond_dim=5, **variant):
+    torch.manual_seed(0)
+    transformer = TransformerForDiffusion(
+        3, 3, horizon=6, n_obs_steps=3, cond_dim=cond_dim, n_layer=2, n_head=2, n_emb=8, **variant
+    )
+    for parameter in transformer.parameters():
+        parameter.data += 0.1 * torch.randn_like(parameter)
+    return transformer
+
+
+@needs_onednn
+@settings(max_examples=20, deadline=None)
+@given(
+    cond_dim=st.sampled_from([0, 5]),
+    time_as_cond=st.booleans(),
+    n_cond_layers=st.sampled_from([0, 1]),
+    causal_attn=st.booleans(),
+    T=st.integers(1, 6),
+    To=st.integers(1, 3),
+    batch_size=st.integers(1, 5),
+)
+def test_a_transformers_outputs_and_gradients(cond_dim, T, To, batch_size, **variant):
+    transformer = small_transformer(cond_dim, p_drop_attn=0.0, **variant)
+    inputs = {"sample": torch.randn(batch_size, T, 3), "timestep": torch.randint(0, 100, (batch_size,))}
+    inputs["cond"] = torch.randn(batch_size, To, cond_dim) if cond_dim else None
+    plain = outputs_and_gradients(transformer, inputs)
+    exact = outputs_and_gradients(
+        copy.deepcopy(transformer).double(), {name: widen(value) for name, value in inputs.items()}
+    )
+    assert accelerate_training(transformer)
+    assert_close(outputs_and_gradients(transformer, inputs), plain, exact)
+
+
+@needs_onednn
+def test_a_transformer_in_evaluation_drops_nothing_and_in_training_what_the_seed_says():
+    transformer = small_transformer(p_drop_attn=0.4, p_drop_emb=0.2)
+    inputs = (torch.randn(4, 6, 3), torch.arange(4), torch.randn(4, 3, 5))
+    plain = transformer.eval()(*inputs)
+    assert accelerate_training(transformer)
+    torch.testing.assert_close(transformer(*inputs), plain, rtol=1e-5, atol=1e-5)
+    transformer.train()
+    torch.manual_seed(3)
+    first, second = transformer(*inputs), transformer(*inputs)
+    torch.manual_seed(3)
+    assert torch.equal(transformer(*inputs), first)
+    assert not torch.equal(first, second)
+
+
+@needs_onednn
+def test_a_transformers_attention_maps_are_kept_all_the_same():
+    transformer = small_transformer()
+    accelerate_training(transformer)
+    with transformer.attention_maps() as maps:
+        transformer(torch.randn(1, 6, 3), 0, torch.randn(1, 3, 5))
+    assert [len(kept) for kept in maps.values()] == [1] * len(maps)
+
+
+@pytest.mark.parametrize("p", [0.1, 0.3, 0.9])
+def test_dropout_keeps_its_share_scaled_and_its_gradient_has_the_same_mask(p):
+    torch.manual_seed(0)
+    x = torch.ones(1001, 1003, requires_grad=True)  # not a multiple of four
+    dropped = transformer_training.dropout(x, p)
+    kept = dropped != 0
+    torch.testing.assert_close(dropped[kept], torch.full_like(dropped[kept], 1 / (1 - p)), rtol=2e-4, atol=0)
+    deviation = (p * (1 - p) / x.numel()) ** 0.5
+    assert abs(kept.float().mean().item() - (1 - p)) < 5 * deviation + 2**-17
+    for columns in kept.float().unfold(1, 4, 4).mean((0, 1)):  # each of the four parts of a random word
+        assert abs(columns.item() - (1 - p)) < 5 * 2 * deviation + 2**-17
+    dropped.sum().backward()
+    assert torch.equal(x.grad, dropped.detach())
+
+    layer = torch.nn.Dropout(p)
+    torch.manual_seed(1)
+    alone = transformer_training.dropout(x, p)
+    torch.manual_seed(1)
+    assert torch.equal(transformer_training.add(x, x, layer), torch.addcmul(x, x, alone.detach()))
+    assert torch.equal(transformer_training.add(x, x, layer.eval()), x + x)
+
+
+def test_everything_can_be_dropped():
+    """PyTorch's layer allows p = 1."""
+    assert transformer_training.dropout(torch.ones(5), 1.0).count_nonzero() == 0
