@@ -247,6 +247,11 @@ def _of_operation(node: ast.BinOp) -> Iterator[Change]:
             "a bracket is missing",
             lambda n: ast.BinOp(n.left.left, n.left.op, ast.BinOp(n.left.right, n.op, n.right)),
         )
+    for side, other in (("left", "right"), ("right", "left")):
+        call = getattr(node, side)
+        if isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute) and not _of_module(call):
+            # a * x.clamp(0, 1) read as (a * x).clamp(0, 1)
+            yield f"`{call.func.attr}` goes over too much", lambda n, s=side, o=other: _over_all(n, s, o)
     if isinstance(node.op, ast.Mult | ast.Div) and _is_call_of_sum(node.left):
         # (1 - a).sqrt() * b read as 1 - a.sqrt() * b
         yield "a bracket is missing", _bracket_of_call
@@ -259,6 +264,19 @@ def _is_call_of_sum(node: ast.expr) -> bool:
         and isinstance(node.func.value, ast.BinOp)
         and not node.args
     )
+
+
+def _of_module(call: ast.Call) -> bool:
+    value = call.func.value
+    return isinstance(value, ast.Name) and value.id in ("torch", "math", "F", "np")
+
+
+def _over_all(node: ast.BinOp, side: str, other: str) -> ast.AST:
+    call = getattr(node, side)
+    whole = ast.BinOp(node.left, node.op, node.right)
+    setattr(whole, side, call.func.value)
+    call.func.value = whole
+    return call
 
 
 def _bracket_of_call(node: ast.BinOp) -> ast.AST:

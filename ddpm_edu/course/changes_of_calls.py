@@ -90,9 +90,13 @@ def of_call(node: ast.Call) -> Iterator[Change]:
         yield _LEFT_OUT[name], lambda n: n.func.value if method else n.args[0]
     if name in ("min", "max") and not method and len(node.args) == 2:
         yield _LEFT_OUT[name], lambda n: n.args[1]
-    if method and not node.args and isinstance(node.func.value, ast.BinOp):
-        # (1 - x).sqrt() read as 1 - x.sqrt()
-        yield "a bracket is missing", _to_the_right
+    if method and isinstance(node.func.value, ast.BinOp):
+        # (1 - x).sqrt() read as 1 - x.sqrt(), or as 1.sqrt() - x
+        yield "a bracket is missing", lambda n: _to_one_side(n, "right")
+        yield f"`{name}` goes over the first part only", lambda n: _to_one_side(n, "left")
+    if method and isinstance(node.func.value, ast.Call) and isinstance(node.func.value.func, ast.Attribute):
+        before = node.func.value.func.attr
+        yield f"`{name}` comes before `{before}`, not after", _two_exchanged
     for other in _INSTEAD.get(name, ()):
         field = "attr" if isinstance(node.func, ast.Attribute) else "id"
         yield (
@@ -125,10 +129,22 @@ def of_call(node: ast.Call) -> Iterator[Change]:
         yield f"an argument of `{name}` is left out", lambda n: (n.args.pop(), n)[1]
 
 
-def _to_the_right(node: ast.Call) -> ast.AST:
+def _to_one_side(node: ast.Call, side: str) -> ast.AST:
     inside = node.func.value
-    node.func.value = inside.right
-    return ast.BinOp(inside.left, inside.op, node)
+    node.func.value = getattr(inside, side)
+    setattr(inside, side, node)
+    return inside
+
+
+def _two_exchanged(node: ast.Call) -> ast.AST | None:
+    """x.f(...).g(...) as x.g(...).f(...)."""
+    inner = node.func.value
+    if isinstance(inner.func.value, ast.Name) and inner.func.value.id in ("torch", "math", "F", "np"):
+        return None
+    node.func.attr, inner.func.attr = inner.func.attr, node.func.attr
+    node.args, inner.args = inner.args, node.args
+    node.keywords, inner.keywords = inner.keywords, node.keywords
+    return node
 
 
 def _reshaped(node: ast.Call) -> ast.AST:

@@ -21,7 +21,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ddpm_edu.course import partly, raised, shapes, slips, suspicions
+from ddpm_edu.course import formulas, partly, raised, repairs, shapes, slips, suspicions
 from ddpm_edu.course.answers import as_wanted, hand_on
 from ddpm_edu.course.calls import (
     Arguments,
@@ -156,6 +156,9 @@ def check_function(
             if _likeness(mistake.function, answers, cases, wrong, tolerance, listed=True):
                 found = Suspicion(f"Your function {mistake.name}.", mistake.hint)
                 break
+        if found is None and not errors:
+            found = repairs.repair(function, cases, expected, wrong, tolerance, SEARCH_SECONDS)
+            found = found or _formula(exercise, cases, expected, answers, tolerance)
     if found is not None:
         raise failure(exercise, found.what, found.hint)
     raise unknown(exercise, function, cases, answers, expected, wrong)
@@ -234,6 +237,21 @@ def _suspicion(
     return _of_pairs(pairs, cases, letters, tolerance) or suspicions.first(
         about_arguments(function, correct, cases, expected, answers, tolerance)
     )
+
+
+def _formula(
+    exercise: str,
+    cases: Sequence[Arguments],
+    expected: Sequence[Any],
+    answers: Sequence[Any],
+    tolerance: float,
+) -> Suspicion | None:
+    """What the answers are made of, where they are tensors of the right shapes."""
+    pairs = list(zip(answers, expected, strict=True))
+    if not all(isinstance(a, Tensor) and isinstance(r, Tensor) and a.shape == r.shape for a, r in pairs):
+        return None
+    letters = suspicions.letters_of(_docstring(exercise))
+    return suspicions.first(formulas.by_formula(pairs, cases, letters, tolerance))
 
 
 def _of_pairs(

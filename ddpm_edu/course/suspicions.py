@@ -177,7 +177,7 @@ def _named(
         or max(numbers) - min(numbers) < 1e-3 * max(map(abs, numbers))
     ):
         return None
-    for name, quantity in _quantities(cases, letters):
+    for name, quantity in quantities_and_pairs(cases, letters):
         for form, rule in _FORMS.items():
             try:
                 expected = [rule(value) for value in quantity]
@@ -207,10 +207,10 @@ _FORMS: dict[str, Callable[[float], float]] = {
 }
 
 
-def _quantities(
+def quantities(
     cases: Sequence[Arguments], letters: Mapping[str, Sequence[str]]
 ) -> Iterator[tuple[str, list[float]]]:
-    """Sizes of axes and plain numbers among the arguments, products and quotients of two of them included."""
+    """Sizes of axes and plain numbers among the arguments."""
     found: dict[str, list[float]] = {}
     for name, value in cases[0].items():
         values = [case[name] for case in cases]
@@ -228,6 +228,14 @@ def _quantities(
             if value.dtype == torch.bool:
                 found[f"the share of True in `{name}`"] = [float(one.float().mean()) for one in values]
                 found[f"the share of False in `{name}`"] = [1 - float(one.float().mean()) for one in values]
+    yield from found.items()
+
+
+def quantities_and_pairs(
+    cases: Sequence[Arguments], letters: Mapping[str, Sequence[str]]
+) -> Iterator[tuple[str, list[float]]]:
+    """`quantities`, and their products, sums, quotients and differences."""
+    found = dict(quantities(cases, letters))
     yield from found.items()
     for (a, first), (b, second) in itertools.permutations(found.items(), 2):
         yield f"({a} / {b})", [x / y if y else math.nan for x, y in zip(first, second, strict=True)]

@@ -1,0 +1,299 @@
+"""One change in the student's own function that makes it right: there is the mistake, in their own words.
+
+`slips` puts mistakes into the course's solution. Who went another way is not met by them: so here the way is
+the student's, and what is looked for is the change after which all answers are right. It needs the function's
+source, which a notebook has.
+"""
+
+from __future__ import annotations
+
+import ast
+import difflib
+import inspect
+import io
+import math
+import textwrap
+import time
+import tokenize
+from collections.abc import Iterator, Sequence
+from itertools import chain
+from typing import Any
+
+import torch
+
+from ddpm_edu.course.answers import as_wanted
+from ddpm_edu.course.calls import Arguments, Function, attempt
+from ddpm_edu.course.changes import Change, Changed, changes, everywhere, in_all_places, names_in
+from ddpm_edu.course.insertions import insertions
+from ddpm_edu.course.refusals import same
+from ddpm_edu.course.suspicions import Suspicion
+
+
+def repair(
+    function: Function,
+    cases: Sequence[Arguments],
+    expected: Sequence[Any],
+    wrong: Sequence[int],
+    tolerance: float,
+    seconds: float,
+) -> Suspicion | None:
+    """Where in the student's function a change makes all answers right, and which.
+
+    Args:
+        function: the student's.
+        cases: the arguments of the calls.
+        expected: the right answers.
+        wrong: the calls that it has wrong; they are tried first.
+        tolerance: of values.
+        seconds: of computing, after which the search is given up.
+
+    Returns:
+        What is wrong there; None if no change was found, or the function's source is not to be had.
+    """
+    function = inspect.unwrap(function)
+    tree = _source_of(function)
+    if tree is None:
+        return None
+    order = [*wrong, *(i for i in range(len(cases)) if i not in wrong)]
+    until = time.process_time() + seconds
+    for _, changed in _candidates(tree):
+        if time.process_time() > until:
+            return None
+        other = _compiled(changed, function)
+        if other is not None and all(
+            same(as_wanted(attempt(other, cases[i], seconds=0.3), expected[i]), expected[i], tolerance)
+            for i in order
+        ):
+            return _said(tree, changed)
+    return None
+
+
+def _source_of(function: Function) -> ast.FunctionDef | None:
+    """A function's definition without its docstring; that of a lambda as a `def` with one line."""
+    code = getattr(function, "__code__", None)
+    if code is None:
+        return None
+    try:
+        module = ast.parse(textwrap.dedent(inspect.getsource(function)))
+    except (OSError, SyntaxError, TypeError):
+        return None
+    if isinstance(module.body[0], ast.FunctionDef) and module.body[0].name == code.co_name:
+        node = module.body[0]
+        node.decorator_list, node.returns = [], None
+        if ast.get_docstring(node) is not None:
+            node.body = node.body[1:]
+        for argument in ast.walk(node.args):
+            if isinstance(argument, ast.arg):
+                argument.annotation = None
+        return node if node.body else None
+    names = list(code.co_varnames[: code.co_argcount])
+    lambdas = [
+        one
+        for one in ast.walk(module)
+        if isinstance(one, ast.Lambda) and [argument.arg for argument in one.args.args] == names
+    ]
+    if len(lambdas) != 1:
+        return None
+    node = ast.parse("def answer(): pass").body[0]
+    assert isinstance(node, ast.FunctionDef)
+    node.args, node.body = lambdas[0].args, [ast.Return(lambdas[0].body)]
+    return node
+
+
+def _compiled(tree: ast.FunctionDef, function: Function) -> Function | None:
+    """The changed definition among the names that the function sees."""
+    module = ast.fix_missing_locations(ast.Module(body=[tree], type_ignores=[]))
+    names: dict[str, Any] = {"torch": torch, "math": math, "F": torch.nn.functional}
+    names.update(function.__globals__)
+    for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
+        try:
+            names[name] = cell.cell_contents
+        except ValueError:  # made later than the function
+            return None
+    try:
+        exec(compile(module, "<your function, changed>", "exec"), names)
+    except (SyntaxError, ValueError, TypeError, NameError):
+        return None
+    return names[tree.name]
+
+
+_WRAPS = (
+    "({0}) + 1", "({0}) - 1", "1 - ({0})", "-({0})", "~({0})", "2 * ({0})", "({0}) / 2", "1 + ({0})",
+    "1 / ({0})", "({0}).sqrt()", "({0}) ** 0.5", "({0}) ** 2", "({0}).abs()", "({0}).clamp(-1, 1)",
+    "({0}).clamp(min=0)", "max(0, {0})", "min({0}, 1)", "int({0})", "round({0})", "math.ceil({0})",
+    "({0}).float()", "({0}).long()", "({0})[:, None]", "({0})[..., None]", "({0})[:, None, None]",
+    "({0})[None]", "({0}).transpose(-1, -2)", "({0}).transpose(0, 1)", "({0}).flip(0)", "({0}).flip(-1)",
+    "({0}).cumsum(0)", "({0}).cumprod(0)", "({0}).sum()", "({0}).mean()", "({0}).sum(-1)", "({0}).mean(0)",
+    "({0}).mean(1)", "({0}).sum(-1, keepdim=True)", "({0}).clone()", "({0}).softmax(-1)",
+    "F.normalize({0}, dim=-1)", "F.mish({0})", "({0}).flatten(1)", "({0})[:1]", "({0})[1:]", "({0})[:-1]",
+    "({0})[:, 1:]", "({0})[:, :-1]",
+)  # fmt: skip
+"""What may be missing around an expression, and is in none of the lists by which slips are made."""
+
+
+def _candidates(tree: ast.FunctionDef) -> Iterator[Changed]:
+    """The likelier first: lines moved, something left out or exchanged, something missing."""
+    names = names_in(tree)
+    return chain(
+        everywhere(tree, _of_lines),
+        changes(tree),
+        everywhere(tree, lambda node: _of_name(node, names)),
+        in_all_places(tree),
+        everywhere(tree, _wrapped),
+        insertions(tree),
+    )
+
+
+def _wrapped(node: ast.AST) -> Iterator[Change]:
+    value = isinstance(node, ast.BinOp | ast.Call | ast.Subscript | ast.Attribute | ast.UnaryOp | ast.Compare)
+    if not value and not (isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)):
+        return
+    text = ast.unparse(node)
+    if text in ("torch", "math", "F", "np", "torch.nn.functional"):
+        return
+    for form in _WRAPS:
+        yield form, lambda node, form=form: ast.parse(form.format(ast.unparse(node)), mode="eval").body
+
+
+_FAMILIES = (
+    ("mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss", "binary_cross_entropy_with_logits"),
+    ("mish", "silu", "relu", "gelu", "elu", "tanh", "sigmoid", "softplus"),
+    ("mean", "sum", "median", "amax", "amin", "max", "min", "prod", "std", "var", "norm"),
+    ("cumsum", "cumprod", "sum", "prod"),
+    ("floor", "ceil", "round", "trunc", "int"),
+    ("sin", "cos", "tan"),
+    ("argmin", "argmax"),
+    ("softmax", "log_softmax", "sigmoid", "normalize"),
+    ("sqrt", "square", "abs", "exp", "log", "reciprocal"),
+    ("tril", "triu"),
+    ("ones", "zeros", "ones_like", "zeros_like", "new_ones", "new_zeros", "empty_like", "randn_like"),
+    ("stack", "cat", "hstack", "vstack"),
+    ("repeat", "repeat_interleave", "expand", "tile"),
+    ("any", "all"),
+    ("minimum", "maximum"),
+    ("Adam", "AdamW", "SGD"),
+    ("cross", "cross_of"),
+)
+
+
+def _of_name(node: ast.AST, names: list[str]) -> Iterator[Change]:
+    """Another function of the same kind, another operator, another number of an axis, a length kept."""
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute | ast.Name):
+        field = "attr" if isinstance(node.func, ast.Attribute) else "id"
+        name = getattr(node.func, field)
+        for family in _FAMILIES:
+            for other in family if name in family else ():
+                if other != name:
+                    yield other, lambda n, f=field, o=other: (setattr(n.func, f, o), n)[1]
+        if not any(keyword.arg == "keepdim" for keyword in node.keywords):
+            keep = ast.keyword("keepdim", ast.Constant(True))
+            yield "keepdim", lambda n, keep=keep: (n.keywords.append(keep), n)[1]
+        if name == "range" and len(node.args) in (1, 2):
+            yield "reversed", lambda n: ast.parse(f"reversed({ast.unparse(n)})", mode="eval").body
+    elif isinstance(node, ast.BinOp) and not any(_is_one(side) for side in (node.left, node.right)):
+        for operator in (ast.Add, ast.Sub, ast.Mult, ast.Div, ast.FloorDiv, ast.MatMult):
+            if not isinstance(node.op, operator):
+                yield "operator", lambda n, o=operator: (setattr(n, "op", o()), n)[1]
+    elif isinstance(node, ast.Constant) and type(node.value) in (int, float):
+        for other in (-2, -1, 0, 1, 2, 3, 0.5, 1.0, 0.0):
+            yield "number", lambda n, o=other: (setattr(n, "value", o), n)[1] if o != n.value else None
+        for name in names:
+            yield "name", lambda n, name=name: ast.Name(name, ast.Load())
+    elif isinstance(node, ast.Slice) and (node.lower is None or node.upper is None):
+        for field in ("lower", "upper"):
+            for value in ("1", "-1", *names):
+                if getattr(node, field) is None:
+                    new = ast.parse(value, mode="eval").body
+                    yield "slice", lambda n, f=field, new=new: (setattr(n, f, new), n)[1]
+
+
+def _is_one(node: ast.AST) -> bool:
+    """Whether multiplying by it changes nothing: then another operator only hides a term."""
+    return isinstance(node, ast.Constant) and node.value == 1
+
+
+def _of_lines(node: ast.AST) -> Iterator[Change]:
+    """A line into the loop before it or out of it, two lines exchanged, one line left out."""
+    body = getattr(node, "body", None)
+    if not isinstance(body, list):
+        return
+    for i, statement in enumerate(body):
+        inside = getattr(statement, "body", None)
+        if isinstance(inside, list) and len(inside) > 1:
+            yield "out", lambda n, i=i: (n.body.insert(i + 1, n.body[i].body.pop()), n)[1]
+        if isinstance(inside, list) and i + 1 < len(body):
+            yield (
+                "in",
+                lambda n, i=i: (
+                    (n.body[i].body.append(n.body.pop(i + 1)), n)[1] if len(n.body) > i + 2 else None
+                ),
+            )
+        if i + 1 < len(body) and not isinstance(body[i + 1], ast.Return):
+            yield "order", lambda n, i=i: (n.body.__setitem__(slice(i, i + 2), n.body[i : i + 2][::-1]), n)[1]
+        if len(body) > 1 and not isinstance(statement, ast.Return):
+            yield "line", lambda n, i=i: (n.body.pop(i), n)[1]
+
+
+def _said(before: ast.FunctionDef, after: ast.FunctionDef) -> Suspicion:
+    """Which words of which line are wrong, too much or missing."""
+    old, new = (_lines(tree) for tree in (before, after))
+    hint = "Everything else is as it should be. Why does that one matter?"
+    matcher = difflib.SequenceMatcher(a=old, b=new, autojunk=False)
+    parts = [part for part in matcher.get_opcodes() if part[0] != "equal"]
+    gone = [line for _, a, b, _, _ in parts for line in old[a:b]]
+    come = [line for _, _, _, a, b in parts for line in new[a:b]]
+    if sorted(line.strip() for line in gone) == sorted(line.strip() for line in come):
+        moved = " and ".join(f"`{line.strip()}`" for line in gone[:2])
+        where = "stands inside a loop, or outside, where it should not" if len(gone) == 1 else "stand wrongly"
+        return Suspicion(f"Your line {moved} {where}: moved, all answers are right.", hint)
+    if not come:
+        return Suspicion(
+            f"Your line `{gone[0].strip()}` is too much: without it all answers are right.", hint
+        )
+    if len(old) == len(new) and len(gone) == len(come):
+        line = gone[0].strip()
+        more = ", and in others," if len(gone) > 1 else ","
+        return Suspicion(f"In your line `{_short(line)}`{more} {_words(line, come[0].strip())}", hint)
+    return Suspicion(
+        f"Your line `{gone[0].strip() if gone else old[-1].strip()}` stands wrongly: moved, all answers are "
+        "right.",
+        hint,
+    )
+
+
+def _lines(tree: ast.FunctionDef) -> list[str]:
+    return ast.unparse(tree).splitlines()[1:]
+
+
+def _short(line: str) -> str:
+    return line if len(line) <= 90 else f"{line[:87]}…"
+
+
+def _words(old: str, new: str) -> str:
+    """How two lines differ: the words of the first that are wrong, or those of the second that it lacks."""
+    first, second = _tokens(old), _tokens(new)
+    parts = [
+        part
+        for part in difflib.SequenceMatcher(a=first, b=second, autojunk=False).get_opcodes()
+        if part[0] != "equal"
+    ]
+    gone = "".join(word for _, a, b, _, _ in parts for word in first[a:b]).strip()
+    come = "".join(word for _, _, _, a, b in parts for word in second[a:b]).strip()
+    bare = gone.strip("()")
+    if sorted(first) == sorted(second):
+        return f"`{gone or come}` stands at the wrong place: moved, all answers are right."
+    if not bare and not come.strip("()"):
+        return "a bracket stands wrongly: moved, all answers are right."
+    if not bare:
+        return f"something is missing: with `{come}` in it all answers are right."
+    if not come.strip("()"):
+        return f"`{gone}` is too much: without it all answers are right."
+    return f"`{gone}` is wrong: with `{come}` in its place all answers are right."
+
+
+def _tokens(line: str) -> list[str]:
+    try:
+        found = list(tokenize.generate_tokens(io.StringIO(line).readline))
+    except (tokenize.TokenError, IndentationError):
+        return list(line)
+    return [one.string for one in found if one.string.strip()]
