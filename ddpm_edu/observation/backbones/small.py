@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 
 from ddpm_edu.observation.backbones.base import BACKBONES, Backbone
 from ddpm_edu.third_party import import_robomimic
@@ -30,26 +31,35 @@ def _network() -> type:
     class SmallConv(import_robomimic("robomimic.models.base_nets").ConvBase):
         """Images (N, 3, H, W) to feature maps (N, 64, ceil(H / 8), ceil(W / 8))."""
 
-        def __init__(self, input_channel: int = 3) -> None:
+        def __init__(
+            self,
+            input_channel: int = 3,
+            channels: Sequence[int] = CHANNELS,
+            strides: Sequence[int] = STRIDES,
+            coordinates: bool = True,
+        ) -> None:
             super().__init__()
+            self.channels, self.strides, self.coordinates = channels, strides, coordinates
             layers: list[nn.Module] = []
-            channels = input_channel + 2
-            for number, (out, stride) in enumerate(zip(CHANNELS, STRIDES, strict=True)):
+            into = input_channel + 2 * coordinates
+            for number, (out, stride) in enumerate(zip(channels, strides, strict=True)):
                 kernel = 3 if number else 5
-                convolution = nn.Conv2d(channels, out, kernel, stride, padding=kernel // 2, bias=False)
+                convolution = nn.Conv2d(into, out, kernel, stride, padding=kernel // 2, bias=False)
                 layers += [convolution, nn.GroupNorm(out // 16, out), nn.ReLU(inplace=True)]
-                channels = out
+                into = out
             self.nets = nn.Sequential(*layers)
 
         def output_shape(self, input_shape: list[int]) -> list[int]:
             """Shape of the feature maps of an image."""
             height, width = input_shape[-2:]
-            for stride in STRIDES:
+            for stride in self.strides:
                 height, width = -(-height // stride), -(-width // stride)
-            return [CHANNELS[-1], height, width]
+            return [self.channels[-1], height, width]
 
         def forward(self, inputs: Tensor) -> Tensor:
             """The feature maps."""
+            if not self.coordinates:
+                return self.nets(inputs)
             N, _, H, W = inputs.shape
             rows = torch.linspace(-1, 1, H, device=inputs.device, dtype=inputs.dtype)
             columns = torch.linspace(-1, 1, W, device=inputs.device, dtype=inputs.dtype)
