@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,7 @@ from ddpm_edu.tasks import get_task
 from ddpm_edu.viz.denoising import play_to, watch_denoising
 from ddpm_edu.viz.episode import METRES_PER_UNIT
 from ddpm_edu.viz.overlay import Camera, draw_view, hand_path
+from ddpm_edu.viz.widgets import Scrubber, film_strip, render_frames, scrubber
 
 if TYPE_CHECKING:
     from ddpm_edu.policy import DiffusionPolicy
@@ -84,3 +85,21 @@ def draw_sight(figure: Figure, sight: Sight, level: int) -> None:
         draw_view(axes, picture, camera, sight.paths[level])
         axes.set_title(name, fontsize=9, pad=3)
     figure.text(0.01, 0.96, title, fontsize=11, weight="bold", va="center")
+
+
+def scrub_sight(sight: Sight, still: Sequence[int] = (0, -1)) -> Scrubber:
+    """A slider through the levels of noise.
+
+    Args:
+        sight: see `watch_seeing`.
+        still: the levels that are shown where widgets do not run; negative ones count from the result.
+    """
+    levels = range(len(sight.timesteps))
+    frames = render_frames(
+        lambda figure, level: draw_sight(figure, sight, level),
+        levels,
+        size=(3.2 * len(sight.views), 3.5),
+        colors=None,
+    )
+    strip = film_strip(frames, [levels[level] for level in still], columns=1)
+    return scrubber(frames, description="less noise", interval_ms=500, still=strip)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +17,7 @@ from ddpm_edu.simulation.replay import Recording
 
 if TYPE_CHECKING:
     import IPython.display
+    from matplotlib.figure import Figure
 
 _CAPTION = 0.11  # height of the caption, as part of the picture's
 _DARK, _LIGHT = (26, 26, 26), (255, 255, 255)
@@ -138,6 +139,22 @@ def episode_strip(recording: Recording, count: int = 6) -> IPython.display.Image
     seconds = recording.length / (recording.fps * recording.every)
     alt = f"{count} moments of an episode from seed {recording.seed}: {ending} after {seconds:.1f} s"
     return IPython.display.Image(file.getvalue(), alt=f"{alt}.")
+
+
+def draw_side_by_side(figure: Figure, recordings: Mapping[str, Recording], index: int) -> None:
+    """One moment of several episodes; one that has ended keeps its last picture.
+
+    Args:
+        figure: empty, about as wide for each episode as it is high.
+        recordings: by what stands above each.
+        index: of the picture; at most that of the longest episode's last one.
+    """
+    width = 1 / len(recordings)
+    for place, (name, recording) in enumerate(recordings.items()):
+        axes = figure.add_axes((place * width, 0.0, width, 0.9))
+        axes.imshow(_tile(recording, index))
+        axes.set_axis_off()
+        axes.set_title(name, fontsize=9.5, pad=3)
 
 
 def _tile(recording: Recording, index: int) -> np.ndarray:

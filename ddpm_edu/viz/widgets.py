@@ -22,6 +22,17 @@ from PIL import Image, ImageColor
 from ddpm_edu.errors import ConfigError
 from ddpm_edu.viz.style import GRAY, INK, LINES, PALE
 
+
+class Frame(bytes):
+    """A picture file that knows what it says.
+
+    Attributes:
+        words: its headline.
+    """
+
+    words: str = ""
+
+
 _HOUSE_COLORS = [
     ImageColor.getrgb(color) for color in ("white", INK, GRAY, PALE, *(line.color for line in LINES))
 ]
@@ -45,9 +56,10 @@ def render_frames(
             loses detail instead: right for camera pictures, in which few colours would lose the red can.
 
     Returns:
-        WebP files, all of one size in pixels: 0.8 of a plot's PNG file, a quarter of a photograph's.
+        WebP files, all of one size in pixels: 0.8 of a plot's PNG file, a quarter of a photograph's. Each
+        knows its headline: `film_strip` says it to who does not see the pictures.
     """
-    frames = []
+    frames: list[bytes] = []
     figure = Figure(figsize=size, dpi=dpi)
     canvas = FigureCanvasAgg(figure)
     for value in values:
@@ -55,8 +67,18 @@ def render_frames(
         draw(figure, value)
         canvas.draw()
         picture = Image.frombuffer("RGBA", canvas.get_width_height(), canvas.buffer_rgba())
-        frames.append(_webp(picture.convert("RGB"), colors))
+        frame = Frame(_webp(picture.convert("RGB"), colors))
+        frame.words = _headline(figure)
+        frames.append(frame)
     return frames
+
+
+def _headline(figure: Figure) -> str:
+    """What stands above all of a figure, in bold; where nothing does, what stands above its axes."""
+    bold = [text.get_text() for text in figure.texts if text.get_weight() == "bold"]
+    titles = [axes.get_title(loc=place) for axes in figure.axes for place in ("left", "center", "right")]
+    said = [text for text in ([figure.get_suptitle()], bold, titles) if any(text)]
+    return ", ".join(text.strip().replace("\n", " ") for text in said[0] if text) if said else ""
 
 
 class WithStill(ipywidgets.VBox):
@@ -198,7 +220,10 @@ def film_strip(
     else:
         _with_fewer_colors(strip, 64).save(file, format="png", optimize=True)
     shown = ", ".join(str(index + 1) for index in indices)
-    return IPython.display.Image(file.getvalue(), alt=f"Frames {shown} of {len(frames)}.")
+    words = [getattr(frames[index], "words", "") for index in indices]
+    said = "; ".join(f"“{text}”" for text in dict.fromkeys(words) if text)
+    alt = f"Frames {shown} of {len(frames)}{': ' if said else ''}{said}."
+    return IPython.display.Image(file.getvalue(), alt=alt)
 
 
 def _with_fewer_colors(picture: Image.Image, colors: int) -> Image.Image:

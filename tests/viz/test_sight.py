@@ -6,7 +6,7 @@ from ddpm_edu.errors import ConfigError
 from ddpm_edu.paths import shipped_policy
 from ddpm_edu.training.checkpoint import load_policy
 from ddpm_edu.viz.denoising import play_to
-from ddpm_edu.viz.sight import draw_sight, watch_seeing
+from ddpm_edu.viz.sight import draw_sight, scrub_sight, watch_seeing
 
 
 def test_plans_begin_at_the_hand_in_the_pictures_that_the_policy_was_given():
@@ -28,6 +28,10 @@ def test_plans_begin_at_the_hand_in_the_pictures_that_the_policy_was_given():
     draw_sight(figure, sight, -1)
     assert [axes.get_title() for axes in figure.axes] == list(sight.views)
     assert figure.texts[0].get_text() == "the result"
+
+    widget = scrub_sight(sight, still=(0, -1))
+    assert len(widget.stack.children) == len(sight.timesteps)
+    assert widget.still.alt.endswith(": “k = 99: pure noise”; “the result”.")
 
 
 def test_a_policy_without_cameras_is_refused():

@@ -3,10 +3,11 @@ import base64
 import imageio_ffmpeg
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 from ddpm_edu.errors import ConfigError, SimulatorError
 from ddpm_edu.simulation.replay import Recording
-from ddpm_edu.viz.video import episode_strip, strip, tiled_frames, write_video
+from ddpm_edu.viz.video import draw_side_by_side, episode_strip, strip, tiled_frames, write_video
 
 # imageio-ffmpeg leaves its own pipes to the garbage collector
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
@@ -74,3 +75,14 @@ def test_failed_encoding_leaves_nothing_behind(tmp_path, monkeypatch):
         write_video(tmp_path / "video.mp4", [recording(1, True, 3)])
     assert [entry.name for entry in tmp_path.iterdir()] == ["video.mp4"]
     assert (tmp_path / "video.mp4").read_bytes() == b"the old one"
+
+
+def test_two_policies_are_drawn_at_the_same_moment():
+    figure = Figure()
+    draw_side_by_side(figure, {"this": recording(1, True, 3), "that": recording(1, False, 6)}, 5)
+    assert [axes.get_title() for axes in figure.axes] == ["this", "that"]
+    ended, at_its_end = (np.asarray(axes.images[0].get_array()) for axes in figure.axes)
+    assert ended.shape == at_its_end.shape
+    assert (ended[:64, :64] == 200).all()  # the last picture of the one that ended earlier
+    np.testing.assert_array_equal(ended[:64], at_its_end[:64])
+    assert not np.array_equal(ended[64:], at_its_end[64:])  # captions: one succeeded

@@ -7,6 +7,7 @@ import ipywidgets
 import matplotlib.colors
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from PIL import Image
 
 from ddpm_edu.data.demonstrations import Demonstrations
@@ -86,6 +87,19 @@ def test_a_still_stands_in_the_same_output_for_whoever_cannot_show_the_widget(fr
     assert words["image/png"]["alt"] == "Frames 1, 2, 3 of 3."
     data, _ = scrubber(frames, still=film_strip(frames, [2]))._repr_mimebundle_()
     assert Image.open(io.BytesIO(base64.b64decode(data["image/png"]))).size == (100, 50)
+
+
+def test_a_still_says_what_stands_above_its_frames():
+    def draw(figure: Figure, k: int) -> None:
+        if k == 0:
+            figure.suptitle("all of it")
+        elif k == 1:
+            figure.text(0, 0, "aside")
+            figure.text(0, 1, "in bold", weight="bold")
+        figure.subplots(1, 2)[0].set_title("one\nof two", loc="left")
+
+    strip = film_strip(render_frames(draw, [0, 1, 2, 2], size=(2, 1)), [0, 1, 2, 3])
+    assert strip.alt == "Frames 1, 2, 3, 4 of 4: “all of it”; “in bold”; “one of two”."
 
 
 def test_every_index_of_the_slider_has_its_picture(frames):
