@@ -4,7 +4,8 @@ python examples/train_minimal.py                            10,000 steps, then t
 python examples/train_minimal.py --steps 20 --episodes 0    look whether it runs
 
 `ddpm-edu train` does the same and more: it stops and goes on, validates, logs, shares work among processes.
-What it computes in each step is here, line by line; tests/examples holds the two loss curves equal.
+What it computes in each step is here, line by line; tests/examples holds the two loss curves equal
+(without dropout, whose masks the Trainer's faster forward pass draws from other random numbers).
 """
 
 from __future__ import annotations
