@@ -29,7 +29,7 @@ from ddpm_edu.training.pose import Frames, PoseTeacher, pose_errors, seeing_conf
 
 
 class Shallow(Backbone):
-    """robomimic's smallest: a convolution of 7 x 7 and one of 1 x 1, 38 x 38 cells of a crop of 76 x 76."""
+    """robomimic's smallest: convolutions of 7 x 7, 1 x 1 and twice 3 x 3; 38 x 38 cells of a crop of 76."""
 
     def network(self) -> type:
         """robomimic's `ShallowConv`."""

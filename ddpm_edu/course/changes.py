@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from ddpm_edu.course.changes_of_blocks import of_block, of_statement
-from ddpm_edu.course.changes_of_calls import of_call
+from ddpm_edu.course.changes_of_calls import is_method, of_call
 
 Change = tuple[str, Callable[[ast.AST], ast.AST | None]]
 Changed = tuple[Callable[[], str], ast.FunctionDef]
@@ -249,7 +249,7 @@ def _of_operation(node: ast.BinOp) -> Iterator[Change]:
         )
     for side, other in (("left", "right"), ("right", "left")):
         call = getattr(node, side)
-        if isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute) and not _of_module(call):
+        if is_method(call):
             # a * x.clamp(0, 1) read as (a * x).clamp(0, 1)
             yield f"`{call.func.attr}` goes over too much", lambda n, s=side, o=other: _over_all(n, s, o)
     if isinstance(node.op, ast.Mult | ast.Div) and _is_call_of_sum(node.left):
@@ -264,11 +264,6 @@ def _is_call_of_sum(node: ast.expr) -> bool:
         and isinstance(node.func.value, ast.BinOp)
         and not node.args
     )
-
-
-def _of_module(call: ast.Call) -> bool:
-    value = call.func.value
-    return isinstance(value, ast.Name) and value.id in ("torch", "math", "F", "np")
 
 
 def _over_all(node: ast.BinOp, side: str, other: str) -> ast.AST:

@@ -82,9 +82,7 @@ _INSTEAD: dict[str, tuple[str, ...]] = {
 
 
 def of_call(node: ast.Call) -> Iterator[Change]:
-    method = isinstance(node.func, ast.Attribute) and not (
-        isinstance(node.func.value, ast.Name) and node.func.value.id in ("torch", "math", "F", "np")
-    )
+    method = is_method(node)
     name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
     if name in _LEFT_OUT and (method or node.args):
         yield _LEFT_OUT[name], lambda n: n.func.value if method else n.args[0]
@@ -136,10 +134,22 @@ def _to_one_side(node: ast.Call, side: str) -> ast.AST:
     return inside
 
 
+def is_module(node: ast.AST) -> bool:
+    """Whether it is the name of a module: `torch.sqrt` is no method of `torch`."""
+    return isinstance(node, ast.Name) and node.id in ("torch", "math", "F", "np")
+
+
+def is_method(node: ast.AST) -> bool:
+    """Whether it calls a method: `x.sqrt()`, not `torch.sqrt(x)`."""
+    return (
+        isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and not is_module(node.func.value)
+    )
+
+
 def _two_exchanged(node: ast.Call) -> ast.AST | None:
     """x.f(...).g(...) as x.g(...).f(...)."""
     inner = node.func.value
-    if isinstance(inner.func.value, ast.Name) and inner.func.value.id in ("torch", "math", "F", "np"):
+    if not is_method(inner):
         return None
     node.func.attr, inner.func.attr = inner.func.attr, node.func.attr
     node.args, inner.args = inner.args, node.args

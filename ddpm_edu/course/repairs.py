@@ -24,6 +24,7 @@ import torch
 from ddpm_edu.course.answers import as_wanted
 from ddpm_edu.course.calls import Arguments, Function, attempt
 from ddpm_edu.course.changes import Change, Changed, changes, everywhere, in_all_places, names_in
+from ddpm_edu.course.changes_of_calls import is_module
 from ddpm_edu.course.insertions import insertions
 from ddpm_edu.course.refusals import same
 from ddpm_edu.course.suspicions import Suspicion
@@ -148,8 +149,7 @@ def _wrapped(node: ast.AST) -> Iterator[Change]:
     value = isinstance(node, ast.BinOp | ast.Call | ast.Subscript | ast.Attribute | ast.UnaryOp | ast.Compare)
     if not value and not (isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)):
         return
-    text = ast.unparse(node)
-    if text in ("torch", "math", "F", "np", "torch.nn.functional"):
+    if is_module(node) or ast.unparse(node) == "torch.nn.functional":
         return
     for form in _WRAPS:
         yield form, lambda node, form=form: ast.parse(form.format(ast.unparse(node)), mode="eval").body
