@@ -5,7 +5,7 @@ python examples/train_minimal.py --steps 20 --episodes 0    look whether it runs
 
 `ddpm-edu train` does the same and more: it stops and goes on, validates, logs, shares work among processes.
 What it computes in each step is here, line by line; tests/examples holds the two loss curves equal
-(without dropout, whose masks the Trainer's faster forward pass draws from other random numbers).
+(a transformer's with the plain forward pass: the Trainer's faster one draws dropout's masks otherwise).
 """
 
 from __future__ import annotations
