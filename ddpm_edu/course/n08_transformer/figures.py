@@ -72,22 +72,26 @@ def draw_attention(
         title: such as "k = 42".
     """
     n_layers = len(self_maps)
+    ticks = range(0, len(np.asarray(self_maps[0])), 3)
     panels = figure.subplots(2, n_layers, height_ratios=(1, 1))
-    figure.subplots_adjust(left=0.075, right=0.985, top=0.84, bottom=0.09, hspace=0.5, wspace=0.18)
+    figure.subplots_adjust(left=0.075, right=0.9, top=0.84, bottom=0.09, hspace=0.5, wspace=0.18)
     for layer in range(n_layers):
         for axes, values in ((panels[0, layer], self_maps[layer]), (panels[1, layer], cross_maps[layer])):
-            axes.imshow(
+            shown = axes.imshow(
                 np.asarray(values), cmap="Greys", vmin=0, vmax=1, aspect="auto", interpolation="nearest"
             )
             axes.tick_params(length=2, labelsize=9)
             axes.grid(visible=False)
-            axes.set_yticks((0, 5, 10, 15) if layer == 0 else ())
+            axes.set_yticks(ticks if layer == 0 else ())
         panels[0, layer].set_title(f"layer {layer + 1}", fontsize=10, pad=3)
-        panels[0, layer].set_xticks((0, 5, 10, 15))
+        panels[0, layer].set_xticks(ticks)
         panels[0, layer].set_xlabel("action looked at", fontsize=9, labelpad=1)
         panels[1, layer].set_xticks(range(len(columns)), columns, fontsize=9)
     panels[0, 0].set_ylabel("action that looks", fontsize=9.5)
     panels[1, 0].set_ylabel("action that looks", fontsize=9.5)
+    bar = figure.colorbar(shown, cax=figure.add_axes((0.925, 0.09, 0.014, 0.75)), ticks=(0, 0.5, 1))
+    bar.set_label("attention weight", fontsize=9.5, labelpad=1)
+    bar.ax.tick_params(length=2, labelsize=9)
     figure.suptitle(title, x=0.02, ha="left", fontsize=12, weight="bold")
 
 

@@ -22,7 +22,9 @@ def test_maps_are_drawn_layer_by_layer():
     actions, known = np.random.default_rng(0).random((2, 5, 5)), np.random.default_rng(1).random((2, 5, 3))
     figure = Figure()
     figures.draw_attention(figure, list(actions), list(known), ["k", "o0", "o1"], "k = 3")
-    drawn = [np.asarray(axes.images[0].get_array()) for axes in figure.axes]
+    *panels, bar = figure.axes
+    assert bar.get_ylabel() == "attention weight"
+    drawn = [np.asarray(axes.images[0].get_array()) for axes in panels]
     for shown, given in zip(drawn, [*actions, *known], strict=True):
         np.testing.assert_array_equal(shown, given)
 
