@@ -5,6 +5,9 @@
 #   scripts/setup.sh site browser     more than what pyproject.toml lists under dev
 #   PYTHON=/path/to/python3.11   take this interpreter instead of searching for one
 #   UV_TORCH_BACKEND=cpu         take the small CPU build of torch from PyTorch's own index
+#
+# Both are remembered: the next run without them keeps what is there. Another value, or none after
+# rm -rf .venv, chooses anew.
 set -eu
 cd "$(dirname "$0")/.."
 root=$(pwd)
@@ -17,6 +20,13 @@ fail() {
     exit 2
 }
 
+# Line 1: where the environment was made, 2: with which interpreter, 3: with which build of torch. A moved folder's
+# counts for nothing.
+remembered() { [ "$(sed -n 1p $venv/.setup-choices 2>/dev/null)" != "$root" ] || sed -n "$1p" $venv/.setup-choices; }
+
+backend=${UV_TORCH_BACKEND-$(remembered 3)}
+if [ -n "$backend" ]; then export UV_TORCH_BACKEND="$backend"; else unset UV_TORCH_BACKEND; fi
+
 # ------------------------------------------------------------------------------------------ Python
 
 supported() {
@@ -25,8 +35,12 @@ supported() {
 }
 
 find_python() {
-    # The version that everything was measured with comes first.
-    if [ -n "${PYTHON:-}" ]; then set -- "$PYTHON"; else set -- python3.11 python3 python3.12 python3.10 python; fi
+    # What is there stays; then the version that everything was measured with.
+    if [ -n "${PYTHON:-}" ]; then
+        set -- "$PYTHON"
+    else
+        set -- "$(remembered 2)" python3.11 python3 python3.12 python3.10 python
+    fi
     for candidate; do
         if supported "$candidate"; then
             # The interpreter itself, not a launcher such as pyenv's, nor a virtual environment that is active.
@@ -77,7 +91,7 @@ fi
 
 fingerprint=$({
     "$python" -c 'import sys; print(sys.executable, sys.version)'
-    echo "$root ${UV_TORCH_BACKEND:-}"
+    echo "$root $backend"
     cat pyproject.toml requirements.txt scripts/setup.sh
 } | sha256sum)
 
@@ -151,12 +165,11 @@ install_system_packages
 
 make_venv() {
     # A moved folder or a vanished interpreter leaves an environment whose scripts point nowhere.
-    if [ "$(cat $venv/.setup-place 2>/dev/null)" = "$root $python" ] && supported $venv/bin/python; then
-        return
+    if [ "$(remembered 2)" != "$python" ] || ! supported $venv/bin/python; then
+        say "making $venv with $("$python" --version)"
+        "$python" -m venv --clear $venv || fail "$python could not make a virtual environment in $root/$venv"
     fi
-    say "making $venv with $("$python" --version)"
-    "$python" -m venv --clear $venv || fail "$python could not make a virtual environment in $root/$venv"
-    echo "$root $python" >$venv/.setup-place
+    printf '%s\n' "$root" "$python" "$backend" >$venv/.setup-choices
 }
 
 # uv does not read pip's configuration; an index, wheel folder or certificate that is set for pip counts here too.
@@ -184,7 +197,7 @@ lend_pip_settings_to_uv() {
 # Every file must have a SHA-256 that requirements.txt names, those that build others included. PyTorch's own index
 # has other builds than PyPI and its triton; they are held to their versions.
 digests() {
-    awk -v others="${UV_TORCH_BACKEND:-}" '
+    awk -v others="$backend" '
         /^[^ #]/ { free = others != "" && /^(torch|torchvision|triton)==/ }
         free && /--hash=/ { next }
         free { sub(/ \\$/, "") }

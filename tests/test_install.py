@@ -182,6 +182,27 @@ def test_uv_comes_to_a_python_that_is_too_new_for_the_rest() -> None:
     assert "--hash=sha256:" in digests
 
 
+@pytest.mark.parametrize("moved", [False, True])
+def test_setup_remembers_python_and_build_of_torch_where_it_stands(tmp_path: Path, moved: bool) -> None:
+    """`make train` after `UV_TORCH_BACKEND=cpu PYTHON=... make setup` made the environment anew, with another Python."""
+    script = (ROOT / "scripts/setup.sh").read_text()
+    (remembered,) = re.findall(r"^remembered\(\) .*$", script, flags=re.MULTILINE)
+    (backend,) = re.findall(r"^backend=.*$", script, flags=re.MULTILINE)
+    (tmp_path / ".setup-choices").write_text(f"{tmp_path}\n/a path/python3.12\ncpu\n")
+    root = "/elsewhere" if moved else str(tmp_path)
+    code = f"set -eu\nvenv=.\n{remembered}\n{backend}\nprintf '%s,%s' \"$(remembered 2)\" \"$backend\""
+
+    def choices(**environment: str) -> str:
+        environment = {"PATH": os.environ["PATH"], "root": root, **environment}
+        return subprocess.run(
+            ["sh", "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
+        ).stdout
+
+    assert choices() == ("," if moved else "/a path/python3.12,cpu")
+    assert choices(UV_TORCH_BACKEND="auto").endswith(",auto")
+    assert choices(UV_TORCH_BACKEND="").endswith(",")
+
+
 DOCUMENTS = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"]
 DOCUMENTS += [f"docs/{path.name}" for path in sorted((ROOT / "docs").glob("*.md"))]
 
