@@ -184,13 +184,13 @@ def test_uv_comes_to_a_python_that_is_too_new_for_the_rest() -> None:
 
 @pytest.mark.parametrize("moved", [False, True])
 def test_setup_remembers_python_and_build_of_torch_where_it_stands(tmp_path: Path, moved: bool) -> None:
-    """`make train` after `UV_TORCH_BACKEND=cpu PYTHON=... make setup` made the environment anew, with another Python."""
+    """`make train` after `PYTHON=... UV_TORCH_BACKEND=cpu make setup` made another environment."""
     script = (ROOT / "scripts/setup.sh").read_text()
     (remembered,) = re.findall(r"^remembered\(\) .*$", script, flags=re.MULTILINE)
     (backend,) = re.findall(r"^backend=.*$", script, flags=re.MULTILINE)
     (tmp_path / ".setup-choices").write_text(f"{tmp_path}\n/a path/python3.12\ncpu\n")
     root = "/elsewhere" if moved else str(tmp_path)
-    code = f"set -eu\nvenv=.\n{remembered}\n{backend}\nprintf '%s,%s' \"$(remembered 2)\" \"$backend\""
+    code = f'set -eu\nvenv=.\n{remembered}\n{backend}\nprintf \'%s,%s\' "$(remembered 2)" "$backend"'
 
     def choices(**environment: str) -> str:
         environment = {"PATH": os.environ["PATH"], "root": root, **environment}

@@ -6,15 +6,18 @@ import re
 import shlex
 import statistics
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from ddpm_edu.config import PolicyConfig, TrainingConfig
 from ddpm_edu.denoisers import DENOISERS
 from ddpm_edu.diffusion.processes import PROCESSES
 from ddpm_edu.errors import ConfigError
 from ddpm_edu.files import write_atomically
+from ddpm_edu.settings import from_dict, to_dict
 from ddpm_edu.tasks import TASKS, Task
 from ddpm_edu.text import for_markdown, for_terminal
 
@@ -23,6 +26,11 @@ NOT_RUN = "not run"
 SHIPPED = "shipped"
 USUAL_PROCESS = "gaussian"
 """That of the grids; other processes are in the list of runs."""
+_TEACHES_NOTHING = frozenset(
+    {"seed", "log_every", "validate_every", "checkpoint_every", "keep_checkpoints", "compile"}
+    | {"rollout_every", "rollout_episodes"}
+)
+"""Settings of a training that leave the policy as it would be."""
 _SENSES = {"low_dim": "state", "image": "cameras"}
 
 
@@ -137,8 +145,8 @@ def tables(cards: Sequence[Mapping[str, Any]], link: str = "") -> str:
     cards, networks = sorted(map(_safe, cards), key=_order), _networks()
     lines = [
         "Success of the last checkpoint with its 95 % Wilson interval; no demonstration began where these "
-        "episodes begin. Where several runs were made, a cell has the one that succeeded most often, which "
-        "flatters it a little; the list below has all of them.",
+        "episodes begin. A cell has all training seeds of one setting, and of several settings the one that "
+        "succeeded most often, which flatters it a little. The list below has all of them.",
         "",
         grid(cards, link),
     ]
@@ -269,21 +277,38 @@ def _cell(cards: Sequence[Mapping[str, Any]], link: str, *wanted: str) -> str:
         return f"*{NOT_RUN}*"
     groups: dict[str, list[Mapping[str, Any]]] = {}
     for card in found:
-        command = re.sub(r""" --(seed|run-dir) ('[^']*'|"[^"]*"|\S)+""", "", card["training"]["command"])
-        groups.setdefault(command + _circumstances(card), []).append(card)
+        groups.setdefault(_all_but_the_seed(card), []).append(card)
     best = max(groups.values(), key=lambda group: statistics.mean(map(_rate, group)))
-    lines = []
-    if len(best) > 1:
-        rates = [_rate(card) for card in best]
-        lines = [
-            f"mean {statistics.mean(rates):.0%} of {len(rates)} seeds ({min(rates):.0%} to {max(rates):.0%})"
-        ]
-    lines += [
-        f"[{_success(card['last'])}]({link}{card['name']}.md), {card['training']['steps']:,} steps"
-        + _circumstances(card)
-        for card in best
-    ]
-    return "<br>".join(lines)
+    lines = [f"[{_success(card['last'])}]({link}{card['name']}.md)" for card in best]
+    setting = f", {best[0]['training']['steps']:,} steps{_circumstances(best[0])}"
+    if len(best) == 1:
+        return lines[0] + setting
+    rates = [_rate(card) for card in best]
+    mean = f"mean {statistics.mean(rates):.0%} of {len(rates)} seeds{setting}:"
+    return "<br>".join([mean, *lines])
+
+
+def _all_but_the_seed(card: Mapping[str, Any]) -> str:
+    """What two runs have in common that differ in their seed alone, however they were asked for."""
+    # Cards of before there was a setting have none of it.
+    policy = to_dict(from_dict(PolicyConfig, card["policy"]))
+    names = {setting.name for setting in fields(TrainingConfig)}
+    given = {name: value for name, value in card["training"].items() if name in names}
+    training = to_dict(from_dict(TrainingConfig, given))
+    unused = {"n_action_steps"}  # the rollout's counts, which is among the circumstances
+    unused |= {"inpainting"} if policy["conditioning"] != "inpainting" else set()
+    unused |= {"vision"} if policy["observation"] == "low_dim" else set()
+    # Whose eyes and whose answers a policy learned with stands in its commands alone.
+    ways = re.findall(r"ddpm-edu (\w+)|--policy (\S+)", card["training"]["command"])
+    return repr(
+        (
+            {name: value for name, value in policy.items() if name not in unused},
+            {name: value for name, value in training.items() if name not in _TEACHES_NOTHING},
+            ways,
+            _circumstances(card),
+            _action_steps(card),
+        )
+    )
 
 
 def _circumstances(card: Mapping[str, Any]) -> str:
