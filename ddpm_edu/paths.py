@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 from ddpm_edu.errors import CheckpointError, DatasetError, NotebookError
@@ -13,6 +14,7 @@ IN_CLONE = (REPOSITORY / "scripts" / "setup.sh").is_file()
 """False where a wheel was installed: then nothing stands beside the package."""
 INSTALL = "scripts/setup.sh" if IN_CLONE else "pip install --upgrade ddpm_edu"
 """The command that mends an installation."""
+_OF_THE_COURSE = re.compile(r"\d\d_\w+")  # NN_what_it_is_about
 
 
 def data_folder() -> Path:
@@ -72,14 +74,20 @@ def shipped_policy(name: str) -> Path:
 
 
 def course_notebooks() -> list[Path]:
-    """The solved notebooks of the course, in reading order.
+    """The solved notebooks of the course, in reading order, without copies and scratch.
 
     Raises:
         NotebookError: if they are not there, as in an installation without the repository.
     """
     folder = REPOSITORY / "notebooks"
-    paths = sorted(folder.glob("[0-9][0-9]_*.ipynb")) if IN_CLONE else []
-    if not paths:
+    paths = sorted(path for path in folder.glob("*.ipynb") if _OF_THE_COURSE.fullmatch(path.stem))
+    if not (IN_CLONE and paths):
         where = f"{folder} holds no notebooks" if IN_CLONE else "an installed ddpm_edu brings no notebooks"
         raise NotebookError(f"{where}; work in a clone of the repository, or name the notebooks")
     return paths
+
+
+def stray_notebooks() -> list[Path]:
+    """What else lies among the course's notebooks, such as `04_forward_process-Copy1.ipynb`."""
+    there = (REPOSITORY / "notebooks").glob("*.ipynb") if IN_CLONE else ()
+    return sorted(path for path in there if not _OF_THE_COURSE.fullmatch(path.stem))

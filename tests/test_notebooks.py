@@ -10,8 +10,9 @@ from pathlib import Path
 import nbformat
 import pytest
 
-ROOT = Path(__file__).parents[1]
-NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+from ddpm_edu.paths import course_notebooks, stray_notebooks
+
+NOTEBOOKS = course_notebooks()
 MAX_BYTES = 2_600_000
 MAX_BYTES_TOGETHER = 15_000_000
 MAX_LINES = 35
@@ -27,8 +28,8 @@ def notebook(request: pytest.FixtureRequest) -> nbformat.NotebookNode:
     return nbformat.read(request.param, as_version=4)
 
 
-def test_there_is_a_notebook() -> None:
-    assert NOTEBOOKS, "notebooks/ holds no notebook: nothing would be checked"
+def test_there_is_nothing_else_among_the_notebooks() -> None:
+    assert not stray_notebooks(), "copies and scratch belong elsewhere: each is run and compared here"
 
 
 def test_every_code_cell_was_executed_in_one_run_from_top_to_bottom(notebook: nbformat.NotebookNode) -> None:

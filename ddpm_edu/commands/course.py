@@ -29,7 +29,7 @@ def build(
         force: overwrite edited notebooks too.
     """
     from ddpm_edu.course.build import build_course
-    from ddpm_edu.paths import course_notebooks
+    from ddpm_edu.paths import course_notebooks, stray_notebooks
 
     instructor = instructor or out.parent / "instructor"
     paths = list(notebooks) or course_notebooks()
@@ -38,6 +38,8 @@ def build(
     print(
         f"{len(paths)} notebooks with {exercises} exercises: for students in {out}/, for you in {instructor}/"
     )
+    for path in [] if notebooks else stray_notebooks():
+        print(f"left out, for the course's notebooks are named NN_words.ipynb: {path}")
     for item in built:
         if item.kept:
             print(f"kept, for it was edited since it was built: {item.path} (--force overwrites it)")

@@ -46,18 +46,24 @@ class Exercise:
 
 
 def read_notebook(path: Path) -> NotebookNode:
-    """Reads a notebook.
+    """Reads a notebook of any format, as the newest: cells without a name get one by their place.
 
     Raises:
         NotebookError: if there is none, or it cannot be read.
     """
+    if path.is_dir():
+        raise NotebookError(f"{path} is a folder; name its notebooks, as {path / '*.ipynb'}")
     try:
-        notebook = nbformat.read(path, as_version=4)
+        notebook = nbformat.convert(nbformat.reader.reads(path.read_text("utf-8")), 4)
+        if notebook.nbformat_minor < 5:  # cells have had names since 4.5
+            for place, cell in enumerate(notebook.cells):
+                cell.setdefault("id", f"cell-{place}")
+            notebook.nbformat_minor = 5
         nbformat.validate(notebook)
     except FileNotFoundError:
         raise NotebookError(f"{path}: there is no such notebook; name one of notebooks/*.ipynb") from None
-    except (OSError, ValueError, AttributeError, nbformat.ValidationError) as error:
-        # nbformat takes for granted that JSON is an object.
+    except (OSError, ValueError, LookupError, AttributeError, TypeError, nbformat.ValidationError) as error:
+        # nbformat takes for granted that JSON is an object, and of the right kind.
         reason = str(error).splitlines()[0][:120]
         raise NotebookError(f"{path} is not a notebook ({reason}); restore it with git checkout") from None
     return notebook
@@ -119,8 +125,9 @@ def refuse_doubles(names: Iterable[tuple[str | Path, str]]) -> None:
     seen: dict[str, str | Path] = {}
     for path, name in names:
         if name in seen:
+            copy = "" if path == seen[name] else "if one of them is a copy, leave it out; otherwise "
             raise NotebookError(
-                f"{path}: the grade_id {name!r} is taken, in {seen[name]}; give each exercise its own"
+                f"{path}: the grade_id {name!r} is taken, in {seen[name]}; {copy}give each exercise its own"
             )
         seen[name] = path
 

@@ -238,6 +238,45 @@ def test_two_notebooks_may_not_share_a_grade_id(tmp_path: Path) -> None:
         read_course([FORWARD, other])
 
 
+def test_a_copy_beside_a_notebook_is_left_out_and_named_as_a_copy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "notebooks").mkdir()
+    solved, copy = (tmp_path / "notebooks" / f"04_forward_process{end}.ipynb" for end in ("", "-Copy1"))
+    solved.write_bytes(FORWARD.read_bytes())
+    copy.write_bytes(FORWARD.read_bytes())
+    monkeypatch.setattr("ddpm_edu.paths.REPOSITORY", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    assert main(["course", "build"]) == 0
+    said = capsys.readouterr().out
+    assert said.startswith("1 notebooks with 3 exercises")
+    assert f"left out, for the course's notebooks are named NN_words.ipynb: {copy}\n" in said
+    with pytest.raises(NotebookError, match="if one of them is a copy, leave it out"):
+        read_course([solved, copy])
+
+
+@pytest.mark.parametrize("minor", [0, 4])
+def test_a_notebook_of_an_older_format_is_built_like_the_new_one(tmp_path: Path, minor: int) -> None:
+    notebook = nbformat.read(FORWARD, as_version=4)
+    notebook.nbformat_minor = minor
+    for cell in notebook.cells if minor == 0 else []:  # some editors leave the names, some do not
+        del cell["id"]
+    old = tmp_path / "old" / FORWARD.name
+    old.parent.mkdir()
+    old.write_text(nbformat.v4.writes(notebook))
+    for path in (old, FORWARD):
+        build_course([path], tmp_path / path.parent.name / "student", tmp_path / path.parent.name / "teacher")
+    built = [
+        nbformat.read(tmp_path / folder / "student" / FORWARD.name, 4) for folder in ("old", "notebooks")
+    ]
+    assert [cell.source for cell in built[0].cells] == [cell.source for cell in built[1].cells]
+
+
+def test_a_folder_in_place_of_a_notebook_is_said(tmp_path: Path) -> None:
+    with pytest.raises(NotebookError, match="is a folder; name its notebooks"):
+        read_course([tmp_path])
+
+
 def test_the_built_notebook_shares_nothing_with_its_source() -> None:
     (source,) = read_course([FORWARD])
     before = deepcopy(source.notebook)
