@@ -71,3 +71,31 @@ def test_pictures_say_what_the_modules_are():
     left, right = figures.plot_transformer(net, "masks").axes
     assert sum(text.get_text() == "✓" for text in left.texts) == 4 * 5 // 2
     assert sum(text.get_text() == "✓" for text in right.texts) == 3 * 4 - 1  # a0 does not see o1
+
+
+class EncoderWithWeights(torch.nn.Module):
+    """What a camera's network is to a policy: features that are learned. {key: (N, ...)} -> (N, Do=23)."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = torch.nn.Linear(23, 23)
+
+    def forward(self, obs):
+        return self.layer(torch.cat(list(obs.values()), dim=-1))
+
+
+@pytest.mark.parametrize(("denoiser", "learns"), [("unet", True), ("transformer", False)])
+def test_only_the_outlines_unet_loss_teaches_an_encoder_when_filling_in(denoiser, learns):
+    torch.manual_seed(0)
+    small = {"unet": {"down_dims": (16, 32), "n_groups": 4}, "transformer": {"n_layer": 1, "n_emb": 32}}
+    policy = make_policy("can", denoiser=denoiser, conditioning="inpainting", **small[denoiser])
+    parts = outline.as_the_outline_has_it(policy)
+    parts.obs_encoder = EncoderWithWeights()
+    batch = {
+        "obs": {key.name: torch.randn(2, 16, *key.shape) for key in policy.obs_encoder.keys},
+        "action": torch.randn(2, 16, 7),
+    }
+    loss = {"unet": outline.compute_loss, "transformer": outline.transformer_loss}[denoiser]
+    loss(parts, batch).backward()
+    gradient = parts.obs_encoder.layer.weight.grad
+    assert (gradient is not None and bool(gradient.abs().sum() > 0)) == learns
