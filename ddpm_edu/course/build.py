@@ -31,7 +31,7 @@ from ddpm_edu.errors import NotebookError
 from ddpm_edu.files import refuse_foreign, write_atomically
 
 OURS = "ddpm_edu"  # key of our entry in a built notebook's metadata
-TO_NOTEBOOK = re.compile(r"\]\((\d\d_\w+)\.ipynb")  # a link to another notebook of the course
+TO_NOTEBOOK = re.compile(r"""(\]\(|href=")(\d\d_\w+)\.ipynb""")  # a link to another notebook of the course
 SOLVED_NOTE = re.compile(r"^This is the solved notebook.*?(?=\n\n|\Z)", flags=re.MULTILINE | re.DOTALL)
 STUDENT_NOTE = "Write your solution into the cell below, run it, then run the check under it."
 INSTRUCTOR_NOTE = "The solution below is complete; students find a stub in its place."
@@ -141,7 +141,7 @@ def nbgrader_notebook(source: Source) -> NotebookNode:
             cell.outputs, cell.execution_count = [], None
         else:
             # Each assignment stands in a folder of its own name.
-            text = TO_NOTEBOOK.sub(r"](../\1/\1.ipynb", cell.source)
+            text = TO_NOTEBOOK.sub(r"\1../\2/\2.ipynb", cell.source)
             cell.source = SOLVED_NOTE.sub(STUDENT_NOTE, text)
     for exercise in source.exercises:
         _unfold(notebook.cells[exercise.solution_at])

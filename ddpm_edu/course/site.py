@@ -55,6 +55,7 @@ FONTS_FOLDER = "@jupyter-widgets"  # pages look for the widgets' fonts in this f
 CACHE = REPOSITORY / "build" / "site-scripts"
 PAGE_NOTE = "The solution is folded below. In the student's notebook it is yours to write."
 PLACE, STUDIO_PLACE = "<!-- notebooks -->", "<!-- studio -->"  # in docs/index.md
+IN_HTML = re.compile(r'(href="\d\d_\w+)\.ipynb')  # Sphinx leads Markdown's links to pages, but not these
 TO_PACKAGE = re.compile(r"\[([^\]]+)\]\(\.\./[^)]+\)")  # a link out of notebooks/: pages have only its text
 
 
@@ -115,7 +116,8 @@ def _page_of(notebook: NotebookNode) -> NotebookNode:
     notebook = deepcopy(notebook)
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
-            cell.source = TO_PACKAGE.sub(r"\1", SOLVED_NOTE.sub(PAGE_NOTE, cell.source))
+            text = TO_PACKAGE.sub(r"\1", SOLVED_NOTE.sub(PAGE_NOTE, cell.source))
+            cell.source = IN_HTML.sub(r"\1.html", text)
         elif text := _alternative_text(cell):
             cell.metadata["mystnb"] = {**cell.metadata.get("mystnb", {}), "image": {"alt": text}}
     return notebook

@@ -132,7 +132,7 @@ def test_the_nbgrader_version_is_solved_but_neither_folded_nor_shown_beforehand(
         assert "hide-input" not in cell.metadata.tags
     assert not any(cell.get("outputs") for cell in notebook.cells)
     # Assignments stand in folders of their own: links lead from one to the other.
-    assert not re.search(r"\]\(\d\d_", text)
+    assert not re.search(r"""(\]\(|href=\\?")\d\d_""", text)
 
 
 def test_the_table_of_exercises_says_how_hard_and_how_long(source: Source) -> None:

@@ -25,10 +25,14 @@ def test_pages_have_alternative_texts_and_no_links_out_of_the_course() -> None:
     pixel = {"image/png": "iVBORw0KGgo="}
     output = new_output("display_data", pixel, metadata={"image/png": {"alt": "The loss falls"}})
     link = "see [notebook 07](07_unet.ipynb) and [`ddpm_edu/policy.py`](../ddpm_edu/policy.py)"
+    link += '<details>and <a href="07_unet.ipynb">07</a></details>'
     source = new_notebook(cells=[new_markdown_cell(link), new_code_cell("draw()", outputs=[output])])
     text, code = site._page_of(source).cells
     assert code.metadata.mystnb == {"image": {"alt": "The loss falls"}}
-    assert text.source == "see [notebook 07](07_unet.ipynb) and `ddpm_edu/policy.py`"
+    assert text.source == (
+        "see [notebook 07](07_unet.ipynb) and `ddpm_edu/policy.py`"
+        '<details>and <a href="07_unet.html">07</a></details>'
+    )
     assert "mystnb" not in source.cells[1].metadata
 
 
