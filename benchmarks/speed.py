@@ -3,13 +3,17 @@
     OMP_NUM_THREADS=1 python benchmarks/speed.py [--repeats 5] [--only sampling] [--json FILE]
 
 Every line is measured in pairs, one after the other, by the process's CPU time, so that other load on the
-machine meets both alike; the ratio is the median over pairs, with its range. "default" is what a user
-gets who asks for nothing. FLOPs are counted by PyTorch on the plain side; bytes are the weights, which each
-denoising step reads once. Beside them stands their share of what this machine reaches in a product of
+machine meets both alike; the ratio is the median over pairs, with its range. Each side is a process of its
+own: ours changes how the C library keeps memory, and the plain side has it as it comes. "default" is what a
+user gets who asks for nothing. FLOPs are counted by PyTorch on the plain side; bytes are the weights, which
+each denoising step reads once. Beside them stands their share of what this machine reaches in a product of
 matrices (1024 x 1024) and in reading 256 MiB, measured in the same run.
 
 Sizes are the published ones; training steps include the gradient, AdamW and the moving average. The UNet for
 cameras samples from features: its encoder, once for each decision, is the same on both sides and left out.
+In training it is part of the step, on both sides robomimic's network; ours begins with uint8 pictures, the
+plain one with floats. Training from cameras takes bf16 where `mixed_precision` "auto" would; a line beside it
+is float32.
 """
 
 from __future__ import annotations
@@ -17,16 +21,18 @@ from __future__ import annotations
 import argparse
 import contextlib
 import copy
-import gc
 import json
+import multiprocessing
 import os
 import platform
 import statistics
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from multiprocessing.connection import Connection
 from pathlib import Path
 
+import numpy as np
 import torch
 from data_pipeline import (
     HORIZON,
@@ -52,6 +58,7 @@ from ddpm_edu.presets import preset
 from ddpm_edu.tasks import CAN
 from ddpm_edu.training.ema import make_ema
 from ddpm_edu.training.optimizer import make_optimizer
+from ddpm_edu.training.precision import MARGIN, speed_of_bf16
 
 INSTRUCTIONS = ("avx2", "fma", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "asimd", "bf16")
 
@@ -70,21 +77,24 @@ class Line:
     gigabytes: float
 
 
+Way = Callable[[], torch.Tensor]
+
+
 @dataclass(frozen=True)
 class Work:
-    """Two ways to do the same.
+    """Two ways to do the same; only the one that is called in a process is prepared there.
 
     Attributes:
         name: for the table.
-        plain: the plain transcription.
-        ours: what a user gets.
+        plain: prepares the plain transcription.
+        ours: prepares what a user gets.
         reads: bytes of weights that it reads.
         same: how much of the largest entry both results may differ by; None where they cannot be compared.
     """
 
     name: str
-    plain: Callable[[], torch.Tensor]
-    ours: Callable[[], torch.Tensor]
+    plain: Callable[[], Way]
+    ours: Callable[[], Way]
     reads: int
     same: float | None = 1e-3
 
@@ -113,7 +123,7 @@ def sampling(denoiser: str, observation: str, scheduler: str, steps: int, B: int
         scheduler=scheduler,
         num_inference_steps=steps,
     ).eval()
-    plain, process = plain_denoiser(policy.denoiser).requires_grad_(False), policy.noise_scheduler
+    process = policy.noise_scheduler
     conditioned = policy.denoiser.global_cond_dim // policy.n_obs_steps if denoiser == "unet" else 23
     conditions = policy.conditioning.for_sampling(torch.randn(B, policy.n_obs_steps, conditioned))
     data, inputs = conditions.condition_data, conditions.denoiser_inputs
@@ -121,77 +131,110 @@ def sampling(denoiser: str, observation: str, scheduler: str, steps: int, B: int
     def generator() -> torch.Generator:
         return torch.Generator().manual_seed(1)
 
+    def plain() -> Way:
+        model = plain_denoiser(policy.denoiser).requires_grad_(False)
+        return lambda: plain_sample(model, process, data, steps, generator(), **inputs)
+
     return Work(
         f"{denoiser}, {observation}, sampling {B}, {scheduler.upper()}-{steps}",
-        lambda: plain_sample(plain, process, data, steps, generator(), **inputs),
-        lambda: policy.conditional_sample(data, generator=generator(), **inputs),
+        plain,
+        lambda: lambda: policy.conditional_sample(data, generator=generator(), **inputs),
         steps * weights(policy.denoiser),
     )
 
 
-def training(denoiser: str, B: int) -> Work:
-    """One optimiser step on states, as `Trainer` takes it."""
+def training(denoiser: str, observation: str, B: int, precision: str = "auto", **sizes: object) -> Work:
+    """One optimiser step, as `Trainer` takes it."""
     torch.manual_seed(0)
-    config = preset("can", denoiser, name="paper")
-    policy = build_policy(config.policy).train()
-    plain = plain_denoiser(policy.denoiser)
-    accelerate_training(policy)
-    features, action = torch.randn(B, policy.n_obs_steps, 23), torch.rand(B, policy.horizon, 7) * 2 - 1
-    inputs = policy.conditioning.for_training(features, action).denoiser_inputs
-    noise, timesteps, scheduler = (
-        torch.randn_like(action),
-        torch.randint(0, 100, (B,)),
-        policy.noise_scheduler,
-    )
-    optimizer, average = make_optimizer(policy, config.training), make_ema(policy, config.training)
-    settings = config.training
-    plain_optimizer = torch.optim.AdamW(
-        plain.parameters(), settings.learning_rate, settings.betas, weight_decay=settings.weight_decay
-    )
-    update = plain_average(copy.deepcopy(plain), plain)
+    config = preset("can", denoiser, name="paper", observation=observation, **sizes)
+    policy, settings = build_policy(config.policy).train(), config.training
+    pictures = observation == "image"
+    obs = {}
+    for key in CAN.observation(observation):
+        shape = (B, policy.n_obs_steps, *key.shape)
+        random = torch.randint(0, 256, shape, dtype=torch.uint8) if key.type == "rgb" else torch.randn(shape)
+        obs[key.name] = random
+    action = torch.rand(B, policy.horizon, 7) * 2 - 1  # (B, T, Da)
+    noise, timesteps = torch.randn_like(action), torch.randint(0, 100, (B,))
 
-    def ours() -> torch.Tensor:
-        prediction = policy.denoiser(scheduler.add_noise(action, noise, timesteps), timesteps, **inputs)
-        loss = (prediction - noise).square().mean()
-        loss.backward()
-        optimizer.step()
-        optimizer.zero_grad()
-        average.update_parameters(policy)
-        return loss.detach()
+    def plain() -> Way:
+        model, encoder = plain_denoiser(policy.denoiser), copy.deepcopy(policy.obs_encoder)
+        parts, name = nn.ModuleList([model, encoder]), "global_cond" if denoiser == "unet" else "cond"
+        optimizer = torch.optim.AdamW(
+            parts.parameters(), settings.learning_rate, settings.betas, weight_decay=settings.weight_decay
+        )
+        update = plain_average(copy.deepcopy(parts), parts)
+        floats = {key: v / 255 if v.dtype == torch.uint8 else v for key, v in obs.items()}
 
-    def plainly() -> torch.Tensor:
-        loss = plain_loss(plain, scheduler, action, noise, timesteps, **inputs)
-        loss.backward()
-        plain_optimizer.step()
-        plain_optimizer.zero_grad()
-        update(0.999)
-        return loss.detach()
+        def step() -> torch.Tensor:
+            flat = {key: v.flatten(0, 1) for key, v in floats.items()}
+            flat = {key: 2 * v - 1 if v.ndim == 4 else v for key, v in flat.items()}
+            features = encoder(flat).unflatten(0, (B, -1))  # (B, To, Do)
+            condition = {name: features.flatten(1) if denoiser == "unet" else features}
+            loss = plain_loss(model, policy.noise_scheduler, action, noise, timesteps, **condition)
+            loss.backward()
+            optimizer.step()
+            optimizer.zero_grad()
+            update(0.999)
+            return loss.detach()
 
-    # dropout draws other masks on both sides: tests compare, here only the time
-    return Work(f"{denoiser}, low_dim, training step, {B}", plainly, ours, weights(plain), None)
+        return step
+
+    def ours() -> Way:
+        accelerate_training(policy)
+        optimizer, average = make_optimizer(policy, settings), make_ema(policy, settings)
+        bf16 = pictures and precision == "auto" and speed_of_bf16() > MARGIN
+        batch = {"obs": obs, "action": action}
+
+        def step() -> torch.Tensor:
+            with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+                loss = policy(batch, noise=noise, timesteps=timesteps)
+            loss.backward()
+            optimizer.step()
+            optimizer.zero_grad()
+            average.update_parameters(policy)
+            return loss.detach()
+
+        return step
+
+    # dropout and crops are drawn otherwise on both sides: tests compare, here only the time
+    name = f"{denoiser}, {observation}, training step, {B}" + (", float32" if precision == "no" else "")
+    return Work(name, plain, ours, weights(policy), None)
 
 
 def batches(observation: str, B: int, count: int) -> Work:
     """So many batches of windows, pictures ending as normalised floats."""
     demonstrations = make_demonstrations(observation)
     windows = Windows(demonstrations, HORIZON, N_OBS_STEPS, N_ACTION_STEPS)
-    plain, ours = plain_batches(PlainWindows(demonstrations), B, 0), our_batches(windows, B)
-    if observation == "image":
-        ours = normalised(ours, Normalizer.from_spec(CAN, observation).fit(demonstrations))
 
     def take(source: Iterator[dict]) -> torch.Tensor:
         for _ in range(count):
             batch = next(source)
         return batch["action"]
 
-    return Work(f"{observation}, {count} batches of {B}", lambda: take(plain), lambda: take(ours), 0, None)
+    def plain() -> Way:
+        source = plain_batches(PlainWindows(demonstrations), B, 0)
+        return lambda: take(source)
 
+    def ours() -> Way:
+        source = our_batches(windows, B)
+        if observation == "image":
+            source = normalised(source, Normalizer.from_spec(CAN, observation).fit(demonstrations))
+        return lambda: take(source)
+
+    return Work(f"{observation}, {count} batches of {B}", plain, ours, 0, None)
+
+
+SMALL = {"down_dims": (256, 512, 1024)}
+"""The UNet for cameras, without its published width."""
 
 WORKS: dict[str, Callable[[], Work]] = {
     "batches of states": lambda: batches("low_dim", 64, 50),
     "batches of pictures": lambda: batches("image", 64, 2),
-    "training unet": lambda: training("unet", 64),
-    "training transformer": lambda: training("transformer", 64),
+    "training unet": lambda: training("unet", "low_dim", 64),
+    "training transformer": lambda: training("transformer", "low_dim", 64),
+    "training cameras": lambda: training("unet", "image", 8, **SMALL),
+    "training cameras float32": lambda: training("unet", "image", 8, "no", **SMALL),
     "sampling unet": lambda: sampling("unet", "low_dim", "ddim", 16, 1),
     "sampling cameras": lambda: sampling("unet", "image", "ddpm", 10, 1),
     "sampling transformer": lambda: sampling("transformer", "low_dim", "ddpm", 100, 1),
@@ -204,21 +247,50 @@ def weights(module: nn.Module) -> int:
     return sum(parameter.nbytes for parameter in module.parameters())
 
 
-def measure(work: Work, repeats: int) -> Line:
-    """One line; the first pair, which also compares and counts, is not timed."""
-    with FlopCounterMode(display=False) as counter:
-        expected = work.plain()
-    found = work.ours()
-    if work.same is not None:
-        difference = float((found - expected).abs().max() / expected.abs().max())
-        if difference > work.same:
-            raise SystemExit(f"{work.name}: both ways differ by {difference:.1e} of the largest entry")
-    pairs = [(cpu_seconds(work.plain), cpu_seconds(work.ours)) for _ in range(repeats)]
+def serve(pipe: Connection, key: str, side: str, threads: int) -> None:
+    """One side in a process of its own: says what it is and finds, then answers each call with CPU seconds.
+
+    The first calls are not timed: one counts, the next finds the memory as all later ones will.
+    """
+    torch.set_num_threads(threads)
+    work = WORKS[key]()
+    way = getattr(work, side)()
+    counter = FlopCounterMode(display=False)
+    with counter if side == "plain" else contextlib.nullcontext():
+        result = way()
+    way()
+    pipe.send((work.name, work.reads, work.same, counter.get_total_flops(), result.numpy()))
+    with contextlib.suppress(EOFError):
+        while pipe.recv():
+            pipe.send(cpu_seconds(way))
+
+
+def measure(key: str, repeats: int, threads: int) -> Line:
+    """One line of the table."""
+    context = multiprocessing.get_context("spawn")
+    pipes = []
+    for side in ("plain", "ours"):
+        pipe, other = context.Pipe()
+        context.Process(target=serve, args=(other, key, side, threads), daemon=True).start()
+        other.close()
+        pipes.append(pipe)
+    (name, reads, same, flops, expected), (*_, found) = (pipe.recv() for pipe in pipes)
+    if same is not None:
+        difference = float(np.abs(found - expected).max() / np.abs(expected).max())
+        if difference > same:
+            raise SystemExit(f"{name}: both ways differ by {difference:.1e} of the largest entry")
+
+    def ask(pipe: Connection) -> float:
+        pipe.send(True)
+        return pipe.recv()
+
+    pairs = [[ask(pipe) for pipe in pipes] for _ in range(repeats)]
+    for pipe in pipes:
+        pipe.close()
     ratios = [plain / ours for plain, ours in pairs]
     plain, ours = (statistics.median(values) for values in zip(*pairs, strict=True))
     ratio = statistics.median(ratios)
-    gflop = counter.get_total_flops() / 1e9
-    return Line(work.name, plain, ours, ratio, min(ratios), max(ratios), gflop, work.reads / 1e9)
+    return Line(name, plain, ours, ratio, min(ratios), max(ratios), flops / 1e9, reads / 1e9)
 
 
 def machine() -> str:
@@ -251,8 +323,7 @@ def main() -> None:
     print("|---|---:|---:|---:|---:|---:|---:|---:|")
     lines = []
     for key in (key for key in WORKS if arguments.only in key):
-        lines.append(line := measure(WORKS[key](), arguments.repeats))
-        gc.collect()
+        lines.append(line := measure(key, arguments.repeats, arguments.threads))
         print(
             f"| {line.work} | {line.plain:.3f} | {line.ours:.3f} | {line.ratio:.2f}x ({line.least:.2f} to "
             f"{line.greatest:.2f}) | {line.gflop:.1f} | {line.gflop / line.ours / gflops:.0%} | "

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ddpm_edu.cpu import time_major, transformer_training, unet_training
+from ddpm_edu.cpu.memory import keep_freed_memory
 from ddpm_edu.denoisers.transformer import TransformerForDiffusion
 from ddpm_edu.denoisers.unet import ConditionalUnet1D
 
@@ -31,9 +32,12 @@ def accelerate_training(policy: nn.Module, on: bool = True) -> bool:
     wanted, in float32 on the CPU; everything else (autocast, another device, evaluation, forward hooks on
     the denoiser's parts) goes through the plain modules as before.
 
+    The process also keeps the memory that a step frees for the next one, whatever the denoiser; see
+    `keep_freed_memory`.
+
     Args:
         policy: a policy, or a denoiser.
-        on: False takes it back.
+        on: False takes the forward pass back.
 
     Returns:
         Whether the denoiser now trains faster; if it cannot, the log (level INFO) says why.
@@ -42,6 +46,7 @@ def accelerate_training(policy: nn.Module, on: bool = True) -> bool:
     denoiser.__dict__.pop("forward", None)
     if not on:
         return False
+    keep_freed_memory()
     if type(denoiser) not in WAYS:
         say_once(f"no faster training for {type(denoiser).__name__}: nothing is known about it")
         return False
