@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
-from ddpm_edu.viz.style import GRAY, INK, LINES, PALE, headline, house_style, new_figure
+from ddpm_edu.viz.style import GRAY, INK, LINES, headline, house_style, new_figure
 
 
 def plot_step_embedding(embedding: ArrayLike, compared: int, text: str) -> Figure:
@@ -108,12 +108,17 @@ def plot_mish(values: ArrayLike, mish: ArrayLike, slope: ArrayLike, text: str) -
     with house_style():
         figure = new_figure(2.9)
         axes = figure.subplots()
-        axes.plot(values, values, color=PALE, linewidth=1.4)
-        for name, curve, line, at in (("mish(x)", mish, LINES[0], -18), ("its slope", slope, LINES[1], -70)):
-            axes.plot(values, curve, color=line.color, linestyle=line.linestyle)
+        curves = (
+            ("x", values, GRAY, ":", 0.1, (8, -8)),
+            ("mish(x)", mish, LINES[0].color, LINES[0].linestyle, 0.8, (8, -12)),
+            ("its slope", slope, LINES[1].color, LINES[1].linestyle, 0.3, (-30, 8)),
+        )
+        for name, curve, color, linestyle, share, offset in curves:
+            axes.plot(values, curve, color=color, linestyle=linestyle)
+            at = int(share * (len(np.asarray(values)) - 1))
             axes.annotate(
-                name, (np.asarray(values)[at], np.asarray(curve)[at]), xytext=(4, -14),
-                textcoords="offset points", color=line.color,
+                name, (np.asarray(values)[at], np.asarray(curve)[at]), xytext=offset,
+                textcoords="offset points", color=color,
             )  # fmt: skip
         axes.axhline(0, color=GRAY, linewidth=0.8)
         axes.set(xlabel="normalised observation", ylabel="value", xlim=(-1.05, 1.05))
