@@ -168,6 +168,15 @@ def students_line(error: BaseException, function: Function) -> str:
     return f"line {number}{of}" + (f", `{source}`" if source else "")
 
 
+def is_read(function: Function, place: int) -> bool:
+    """Whether a function reads its argument number `place`, as far as its code can be had."""
+    code = getattr(inspect.unwrap(function), "__code__", None)
+    if code is None or place >= code.co_argcount:
+        return False
+    name = code.co_varnames[place]
+    return any(step.argval == name and step.opname.startswith("LOAD") for step in dis.get_instructions(code))
+
+
 def globals_read(function: Function) -> list[str]:
     """Tensors and numbers that a function reads from the notebook, and not from its arguments."""
     function = inspect.unwrap(function)

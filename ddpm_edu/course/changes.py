@@ -134,10 +134,10 @@ def _changes_of(node: ast.AST, names: list[str], common: bool) -> Iterator[Chang
     if isinstance(node, ast.BinOp):
         yield from _of_operation(node)
     elif isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub | ast.Invert):
-        yield (
-            ("a minus is left out" if isinstance(node.op, ast.USub) else "`~` is left out"),
-            lambda n: n.operand,
-        )
+        number = isinstance(node.operand, ast.Constant)
+        minus = f"{ast.unparse(node.operand)} stands where {ast.unparse(node)} belongs"
+        minus = minus if number else "a minus is left out"
+        yield (minus if isinstance(node.op, ast.USub) else "`~` is left out"), lambda n: n.operand
     elif isinstance(node, ast.Compare):
         yield from _of_comparison(node)
     elif isinstance(node, ast.BoolOp):
@@ -223,8 +223,8 @@ def _of_operation(node: ast.BinOp) -> Iterator[Change]:
     if isinstance(node.op, _NOT_ALIKE):
         yield "two operands are exchanged", lambda n: ast.BinOp(n.right, n.op, n.left)
     for side in ("left", "right"):
-        if isinstance(getattr(node, side), ast.Constant):
-            continue
+        if isinstance(getattr(node, side), ast.Constant) or _is_power(getattr(node, side)):
+            continue  # a power that is left out is said so
         for power, what in ((0.5, "there is a root too many"), (2, "there is a square too many")):
             yield (
                 what,
@@ -255,6 +255,10 @@ def _of_operation(node: ast.BinOp) -> Iterator[Change]:
     if isinstance(node.op, ast.Mult | ast.Div) and _is_call_of_sum(node.left):
         # (1 - a).sqrt() * b read as 1 - a.sqrt() * b
         yield "a bracket is missing", _bracket_of_call
+
+
+def _is_power(node: ast.expr) -> bool:
+    return isinstance(node, ast.BinOp) and isinstance(node.op, ast.Pow)
 
 
 def _is_call_of_sum(node: ast.expr) -> bool:

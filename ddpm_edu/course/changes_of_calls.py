@@ -123,8 +123,16 @@ def of_call(node: ast.Call) -> Iterator[Change]:
             "the loop goes one too far",
             lambda n: (n.args.__setitem__(0, ast.BinOp(n.args[0], ast.Add(), ast.Constant(1))), n)[1],
         )
+    if name in ("clamp", "clip") and method and len(node.args) == 2:
+        yield "only the upper limit is there", lambda n: _one_limit(n, "max", 1)
+        yield "only the lower limit is there", lambda n: _one_limit(n, "min", 0)
     if name in ("where", "clamp") and len(node.args) > 1:
         yield f"an argument of `{name}` is left out", lambda n: (n.args.pop(), n)[1]
+
+
+def _one_limit(node: ast.Call, keyword: str, place: int) -> ast.Call:
+    node.args, node.keywords = [], [ast.keyword(keyword, node.args[place])]
+    return node
 
 
 def _to_one_side(node: ast.Call, side: str) -> ast.AST:

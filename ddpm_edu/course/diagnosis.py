@@ -21,19 +21,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ddpm_edu.course import formulas, partly, raised, repairs, shapes, slips, suspicions
+from ddpm_edu.course import formulas, repairs, shapes, slips, suspicions
 from ddpm_edu.course.answers import as_wanted, hand_on
-from ddpm_edu.course.calls import (
-    Arguments,
-    Fresh,
-    Function,
-    apart,
-    attempt,
-    is_stub,
-    outcome,
-    students_line,
-)
-from ddpm_edu.course.places import shown, where_wrong
+from ddpm_edu.course.calls import Arguments, Fresh, Function, apart, attempt, is_stub, outcome
+from ddpm_edu.course.more_cases import with_more
 from ddpm_edu.course.refusals import (
     CheckFailed,
     failure,
@@ -44,7 +35,9 @@ from ddpm_edu.course.refusals import (
     same,
 )
 from ddpm_edu.course.suspicions import Suspicion
-from ddpm_edu.course.unused import about_arguments, misread_arguments
+from ddpm_edu.course.two_at_once import two_at_once
+from ddpm_edu.course.unexplained import letters_in, unknown
+from ddpm_edu.course.unused import about_arguments, misread_arguments, needed_arguments, without_effect
 
 __all__ = ["Arguments", "CheckFailed", "Fresh", "Function", "failure", "outcome", "same"]
 
@@ -137,31 +130,55 @@ def check_function(
         print(f"{exercise}: correct. {passed}" + (f"\n  {note}" if note else ""))
         return
 
-    # An error is no answer: a mistake is recognised by the values that it gives.
-    some_value = any(not isinstance(answer, Exception) for answer in answers)
+    found, listed = None, list(mistakes)
     with apart():
-        for mistake in mistakes if some_value else ():
-            if _likeness(mistake.function, answers, cases, wrong, tolerance, listed=True) == "exact":
+        every, rights, given = with_more(function, correct, cases, answers)
+        others = [i for i, right in enumerate(rights) if not same(given[i], right, tolerance)]
+        # An error is no answer: a mistake is recognised by the values that it gives.
+        some_value = any(not isinstance(answer, Exception) for answer in answers)
+        for mistake in listed if some_value else ():
+            if _likeness(mistake.function, given, every, others, tolerance, listed=True) == "exact":
                 raise failure(exercise, f"Your function {mistake.name}.", mistake.hint)
-    errors = any(isinstance(answers[i], Exception) for i in wrong)
-    if not errors:
+    if not any(isinstance(answers[i], Exception) for i in wrong):
         refuse_new_answers(exercise, function, cases[wrong[0]], answers[wrong[0]], tolerance)
-    found = None
-    with apart():
-        if not errors:
-            found = _suspicion(exercise, function, correct, cases, expected, answers, tolerance)
-        if found is None and some_value:
-            found = _slip(correct, answers, expected, cases, wrong, tolerance)
-        for mistake in mistakes if found is None and some_value else ():
-            if _likeness(mistake.function, answers, cases, wrong, tolerance, listed=True):
-                found = Suspicion(f"Your function {mistake.name}.", mistake.hint)
-                break
-        if found is None and not errors:
-            found = repairs.repair(function, cases, expected, wrong, tolerance, SEARCH_SECONDS)
-            found = found or _formula(exercise, cases, expected, answers, tolerance)
+    if some_value:
+        with apart():
+            found = _explained(exercise, function, correct, listed, every, rights, given, others, tolerance)
     if found is not None:
         raise failure(exercise, found.what, found.hint)
-    raise unknown(exercise, function, cases, answers, expected, wrong)
+    raise unknown(exercise, function, correct, cases, answers, expected, wrong)
+
+
+def _explained(
+    exercise: str,
+    function: Function,
+    correct: Function,
+    mistakes: Sequence[Mistake],
+    cases: Sequence[Arguments],
+    expected: Sequence[Any],
+    answers: Sequence[Any],
+    wrong: Sequence[int],
+    tolerance: float,
+) -> Suspicion | None:
+    """What the function does, if it can be found out; what is simple and sure before what is searched for."""
+    errors = any(isinstance(answers[i], Exception) for i in wrong)
+    found = None
+    if not errors:
+        found = _suspicion(exercise, function, correct, cases, expected, answers, tolerance)
+    found = found or _slip(correct, answers, expected, cases, wrong, tolerance)
+    for mistake in mistakes if found is None else ():
+        if _likeness(mistake.function, answers, cases, wrong, tolerance, listed=True):
+            return Suspicion(f"Your function {mistake.name}.", mistake.hint)
+    if found is not None or errors:
+        return found
+    listed = [(mistake.name, mistake.hint, mistake.function) for mistake in mistakes]
+    return (
+        suspicions.first(two_at_once(listed, cases, answers, tolerance, SEARCH_SECONDS / 2))
+        or suspicions.first(needed_arguments(function, cases, expected, tolerance))
+        or repairs.repair(function, cases, expected, wrong, tolerance, SEARCH_SECONDS)
+        or _formula(exercise, correct, cases, expected, answers, tolerance)
+        or suspicions.first(without_effect(function, correct, cases, expected, answers, tolerance))
+    )
 
 
 def _likeness(
@@ -195,7 +212,9 @@ def _likeness(
             values += counts and not isinstance(other, Exception)
             continue
         exact = False
-        if isinstance(answers[i], Tensor) and isinstance(other, Exception):
+        if isinstance(answers[i], Tensor) and (
+            isinstance(other, Exception) or _none_finite(answers[i], other)
+        ):
             undefined += 1
         elif _same_where_finite(answers[i], other, tolerance):
             values += counts
@@ -211,6 +230,12 @@ def _same_where_finite(answer: Any, other: Any, tolerance: float) -> bool:
     return bool(finite.double().mean() >= 0.3) and same(answer[finite], other[finite], tolerance)
 
 
+def _none_finite(answer: Tensor, other: Any) -> bool:
+    """Whether both hold nothing but nan and inf: 0 / 0 and 1 / 0 are one mistake."""
+    same_shape = isinstance(other, Tensor) and answer.shape == other.shape
+    return same_shape and not bool(torch.isfinite(answer).any() or torch.isfinite(other).any())
+
+
 def _suspicion(
     exercise: str,
     function: Function,
@@ -220,7 +245,7 @@ def _suspicion(
     answers: Sequence[Any],
     tolerance: float,
 ) -> Suspicion | None:
-    letters = suspicions.letters_of(_docstring(exercise))
+    axes = letters_in(exercise)
     if isinstance(expected[0], tuple):
         if not all(isinstance(answer, tuple) and len(answer) == len(expected[0]) for answer in answers):
             return None
@@ -228,19 +253,20 @@ def _suspicion(
             pairs = [(a[part], r[part]) for a, r in zip(answers, expected, strict=True)]
             if all(same(a, r, tolerance) for a, r in pairs):
                 continue
-            found = _of_pairs(pairs, cases, letters, tolerance)
+            found = _of_pairs(pairs, cases, axes, tolerance)
             if found is not None:
                 which = ("first", "second", "third")[part]
                 return Suspicion(f"Of your {which} answer: {found.what}", found.hint)
         return suspicions.first(about_arguments(function, correct, cases, expected, answers, tolerance))
     pairs = list(zip(answers, expected, strict=True))
-    return _of_pairs(pairs, cases, letters, tolerance) or suspicions.first(
+    return _of_pairs(pairs, cases, axes, tolerance) or suspicions.first(
         about_arguments(function, correct, cases, expected, answers, tolerance)
     )
 
 
 def _formula(
     exercise: str,
+    correct: Function,
     cases: Sequence[Arguments],
     expected: Sequence[Any],
     answers: Sequence[Any],
@@ -250,15 +276,16 @@ def _formula(
     pairs = list(zip(answers, expected, strict=True))
     if not all(isinstance(a, Tensor) and isinstance(r, Tensor) and a.shape == r.shape for a, r in pairs):
         return None
-    letters = suspicions.letters_of(_docstring(exercise))
-    return suspicions.first(formulas.by_formula(pairs, cases, letters, tolerance))
+    axes = letters_in(exercise)
+    return suspicions.first(formulas.by_formula(correct, pairs, cases, axes, tolerance))
 
 
 def _of_pairs(
     pairs: suspicions.Pairs, cases: Sequence[Arguments], letters: dict[str, list[str]], tolerance: float
 ) -> Suspicion | None:
     if any(a.shape != r.shape for a, r in pairs):
-        return suspicions.first(shapes.by_shape(pairs, letters.get(""), tolerance))
+        sizes = [suspicions.sizes_of(case, letters) for case in cases]
+        return suspicions.first(shapes.by_shape(pairs, letters.get(""), tolerance, sizes))
     return suspicions.first(suspicions.by_value(pairs, cases, letters, tolerance))
 
 
@@ -271,7 +298,6 @@ def _slip(
     tolerance: float,
 ) -> Suspicion | None:
     """The slip in the right function that gives the student's answers, if one is found in time."""
-    until = time.process_time() + SEARCH_SECONDS
     promising = all(
         isinstance(answer, Exception | tuple)
         or (answer.shape == right.shape and bool(torch.isfinite(answer).any()))
@@ -280,9 +306,10 @@ def _slip(
     searches = [slips.small_slips, slips.slips_everywhere, slips.insertions_into, slips.pairs_of_slips]
     maybe = None
     for search in searches if promising else searches[:1]:
+        until = time.process_time() + SEARCH_SECONDS * (0.6 if search is slips.pairs_of_slips else 0.8)
         for slip in search(correct):
             if time.process_time() > until:
-                return maybe
+                break
             likeness = _likeness(slip.function, answers, cases, wrong, tolerance)
             if likeness == "exact":
                 return _of_slip(slip)
@@ -305,12 +332,6 @@ def _of_slip(slip: slips.Slip) -> Suspicion:
     )
 
 
-def _docstring(exercise: str) -> str | None:
-    from ddpm_edu.course import checks
-
-    return getattr(checks, exercise).__doc__ if exercise in checks.names() else None
-
-
 def _handed_on(function: Function, correct: Function, case: Arguments) -> str:
     """Right answers in another form than later cells need are converted; the sentence that says so."""
     raw: list[Any] = []
@@ -323,53 +344,3 @@ def _handed_on(function: Function, correct: Function, case: Arguments) -> str:
             return ""
     doubles = any(isinstance(value, Tensor) and value.dtype == torch.float64 for value in case.values())
     return hand_on(function, *raw, doubles)
-
-
-def unknown(
-    exercise: str,
-    function: Function,
-    cases: Sequence[Arguments],
-    answers: Sequence[Any],
-    expected: Sequence[Any],
-    wrong: Sequence[int],
-) -> CheckFailed:
-    """What can be said about an answer that nothing explains: which calls are wrong, and where in them."""
-    errors = [i for i in wrong if isinstance(answers[i], Exception)]
-    at = errors[0] if errors else wrong[0]
-    when = partly.when(cases, wrong)
-    hint = f"This was with {shown(cases[at])}. {'' if when else _which(cases, wrong)}"
-    if errors:
-        error = answers[at]
-        said = f"It raises {type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
-        place = students_line(error, function)
-        said += f"\n  in {place}" if place else ""
-        found = raised.explained(error, cases[at], suspicions.letters_of(_docstring(exercise)))
-        what = f"{found.what}\n  {said}" if found else said
-        hint += found.hint if found else "Open the first hint, or print the parts."
-    else:
-        what = where_wrong(answers[at], expected[at])
-        found = _partly(answers, expected)
-        what = f"{found.what}\n  {what}" if found else what
-        hint += found.hint if found else "Open the first hint, or print the parts."
-    if when:
-        what = f"It is right where {when}, and wrong in the {len(wrong)} other calls.\n  {what}"
-    return failure(exercise, what, hint)
-
-
-def _partly(answers: Sequence[Any], expected: Sequence[Any]) -> Suspicion | None:
-    """What holds for most entries, or in the calls that give the right shape."""
-    pairs = [
-        (a.detach(), r)
-        for a, r in zip(answers, expected, strict=True)
-        if isinstance(a, Tensor) and isinstance(r, Tensor) and a.shape == r.shape
-    ]
-    return suspicions.first(partly.partly(*zip(*pairs, strict=True), 1e-4)) if pairs else None
-
-
-def _which(cases: Sequence[Arguments], wrong: Sequence[int]) -> str:
-    """Which calls are right, told by the arguments that are plain numbers."""
-    if len(wrong) == len(cases):
-        return ""
-    right = [i for i in range(len(cases)) if i not in wrong]
-    good = "; ".join(dict.fromkeys(shown(cases[i], numbers_first=True) for i in right[:2]))
-    return f"Right is it in {len(right)} of {len(cases)} calls, as with {good}. "

@@ -1,92 +1,33 @@
-"""Wrong answers as formulas of the arguments: numbers by a search, tensors by the factor of each argument."""
+"""Wrong answers as formulas of the arguments: numbers by a search, tensors by the factor of each."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from ddpm_edu.course.calls import Arguments
-from ddpm_edu.course.suspicions import VALUES, Pairs, Suspicion, first, quantities
-
-Known = dict[str, np.ndarray]
-"""Numbers of all calls, by the formula that gives them."""
+from ddpm_edu.course.calls import Arguments, Function
+from ddpm_edu.course.formulas_of_numbers import of_numbers
+from ddpm_edu.course.suspicions import VALUES, Pairs, Suspicion, first
+from ddpm_edu.course.tensors_as_sums import as_sums
 
 
 def by_formula(
-    pairs: Pairs, cases: Sequence[Arguments], letters: Mapping[str, Sequence[str]], tolerance: float
+    correct: Function,
+    pairs: Pairs,
+    cases: Sequence[Arguments],
+    letters: Mapping[str, Sequence[str]],
+    tolerance: float,
 ) -> Iterator[Suspicion]:
     """For answers of the right shape."""
     if len(pairs) != len(cases):
         return
     if all(right.ndim == 0 for _, right in pairs):
-        yield from _of_numbers(pairs, cases, letters)
-    else:
+        yield from of_numbers(pairs, cases, letters)
+    elif all(right.ndim >= 2 for _, right in pairs):
+        yield from as_sums(correct, pairs, cases)
         yield from _of_tensors(pairs, cases, tolerance)
-
-
-def _of_numbers(
-    pairs: Pairs, cases: Sequence[Arguments], letters: Mapping[str, Sequence[str]]
-) -> Iterator[Suspicion]:
-    """Whether the answers are a short formula of the numbers and sizes among the arguments."""
-    answers = np.array([float(answer) for answer, _ in pairs])
-    if len(set(answers)) < 3 or not np.isfinite(answers).all():
-        return
-    atoms = {
-        name: np.array(values)
-        for name, values in quantities(cases, letters)
-        if len(set(values)) > 1 and len(values) == len(cases)
-    }
-    numbers = {text: np.full(len(cases), float(text)) for text in ("1", "2")}
-    ones = atoms | numbers
-    twos = _joined(ones, ones)
-    searches = [atoms, _limited(atoms), twos, _limited(twos)]
-    if len(set(answers)) >= 5 and len(ones) <= 8:  # else there are more formulas than answers tell apart
-        searches.append(_joined(twos, ones) | _joined(ones, twos))
-    for formulas in searches:
-        for text, values in formulas.items():
-            if np.allclose(values, answers, rtol=1e-6, atol=1e-9):
-                yield Suspicion(
-                    f"Your answers are those of {_bare(text)}.",
-                    "Go through a small example on paper: what should count there?",
-                )
-                return
-
-
-def _joined(first: Known, second: Known) -> Known:
-    """All pairs of formulas, with the operations of arithmetic between."""
-    found: Known = {}
-    with np.errstate(all="ignore"):
-        for a, x in first.items():
-            for b, y in second.items():
-                whole = np.where(y == 0, np.nan, y)
-                for sign, values in (
-                    ("+", x + y), ("-", x - y), ("*", x * y), ("/", x / whole), ("//", x // whole),
-                    ("%", x % whole),
-                ):  # fmt: skip
-                    if np.isfinite(values).all():
-                        found.setdefault(f"({a} {sign} {b})", values)
-    return found
-
-
-def _bare(text: str) -> str:
-    """Without the brackets around the whole."""
-    return text[1:-1] if text.startswith("(") else text
-
-
-def _limited(formulas: Known) -> Known:
-    """Formulas rounded, or with a lower limit."""
-    found: Known = {}
-    for text, values in formulas.items():
-        bare = _bare(text)
-        found[f"max(0, {bare})"] = np.maximum(0, values)
-        found[f"max(1, {bare})"] = np.maximum(1, values)
-        found[f"round({bare})"] = np.round(values)
-        found[f"ceil({bare})"] = np.ceil(values)
-        found[f"abs({bare})"] = np.abs(values)
-    return found
 
 
 def _of_tensors(pairs: Pairs, cases: Sequence[Arguments], tolerance: float) -> Iterator[Suspicion]:
@@ -96,7 +37,7 @@ def _of_tensors(pairs: Pairs, cases: Sequence[Arguments], tolerance: float) -> I
         for name, value in cases[0].items()
         if isinstance(value, Tensor) and value.is_floating_point() and value.shape == pairs[0][1].shape
     ]
-    if not names or any(right.ndim < 2 for _, right in pairs):
+    if not names:
         return
     if not all(torch.isfinite(one).all() for pair in pairs for one in pair):
         return
@@ -134,7 +75,7 @@ def _of_tensors(pairs: Pairs, cases: Sequence[Arguments], tolerance: float) -> I
                 names[j] for j in range(len(names)) if j != i and _equal(mine[:, i], theirs[:, j], tolerance)
             ]
             where = int((mine[:, i] - theirs[:, i]).abs().argmax())
-            numbers = f"{mine[where, i]:.4g}, where {theirs[where, i]:.4g} is right"
+            numbers = f"{_short(mine[where, i])}, where {_short(theirs[where, i])} is right"
             of = f", which is that of `{swapped[0]}`" if swapped else ""
             said.append(f"the factor of `{names[i]}` is {numbers}{of}")
     right = [f"that of `{name}` is right" for i, name in enumerate(names) if i not in off]
@@ -143,6 +84,10 @@ def _of_tensors(pairs: Pairs, cases: Sequence[Arguments], tolerance: float) -> I
         f"{', and '.join([*said, *right])}.",
         "Compute that factor alone, for one sample, and print it.",
     )
+
+
+def _short(value: Tensor) -> str:
+    return f"{float(value):.4g}" if abs(float(value)) > 1e-9 else "0"
 
 
 def _equal(a: Tensor, b: Tensor, tolerance: float) -> bool:

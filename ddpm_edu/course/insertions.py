@@ -38,6 +38,7 @@ _FORMS = {
     "1 - ({0})": "`1 - {0}` stands where `{0}` belongs",
     "1 / ({0})": "`1 / {0}` stands where `{0}` belongs",
     "F.mish({0})": "`{0}` goes through a Mish",
+    "(({0}) == ({0}).amax(-1, keepdim=True)).float()": "of each row of `{0}` only the largest counts",
     "({0}) * 0": "0 stands where `{0}` belongs",
     "max({0}, 0)": "`{0}` is limited to 0 and above",
     "max({0}, 1)": "`{0}` is limited to 1 and above",
@@ -101,7 +102,9 @@ def _is_value(node: ast.AST) -> bool:
 
 def _parts_of(tree: ast.FunctionDef) -> list[str]:
     """The shorter expressions of a function."""
-    found = [ast.unparse(node) for node in ast.walk(tree) if isinstance(node, ast.BinOp | ast.Call)]
+    found = [
+        ast.unparse(node) for node in ast.walk(tree) if isinstance(node, ast.BinOp | ast.Call | ast.Subscript)
+    ]
     return [text for text in dict.fromkeys(found) if len(text) <= 30]
 
 

@@ -20,6 +20,7 @@ def partly(answers: Sequence[Tensor], rights: Sequence[Tensor], tolerance: float
     answers, rights = [a.detach().double() for a in answers], [r.detach().double() for r in rights]
     yield from _mostly(answers, rights, tolerance)
     yield from _by_call(answers, rights, tolerance)
+    yield from _rounded(answers, rights)
     yield from _by_column(answers, rights, tolerance)
 
 
@@ -37,10 +38,11 @@ def _mostly(answers: Sequence[Tensor], rights: Sequence[Tensor], tolerance: floa
 
 def _by_column(answers: Sequence[Tensor], rights: Sequence[Tensor], tolerance: float) -> Iterator[Suspicion]:
     """Whether each column is the right one, stretched and moved."""
-    if any(r.ndim < 2 or r.shape[-1] < 2 or r[..., 0].numel() < 4 for r in rights):
+    pairs = [(a, r) for a, r in zip(answers, rights, strict=True) if r.ndim > 1 and r[..., 0].numel() > 3]
+    if not pairs or any(r.shape[-1] < 2 for r in rights):
         return
     numbers = []
-    for answer, right in zip(answers, rights, strict=True):
+    for answer, right in pairs:
         for column in range(right.shape[-1]):
             ends = right[..., column].flatten(), answer[..., column].flatten()
             if ends[0].std() < 1e-4:
@@ -70,8 +72,16 @@ def _by_call(answers: Sequence[Tensor], rights: Sequence[Tensor], tolerance: flo
     pairs = [(a, r) for a, r in zip(answers, rights, strict=True) if r.unique().numel() > 1]
     if len(pairs) < 2:
         return
-    for turned, how in ((False, ""), (True, "stand in the opposite order, and ")):
-        gaps = [a - (r.flip(0) if turned else r) for a, r in pairs]
+    orders: tuple[tuple[str, Callable[[Tensor, Tensor], Tensor]], ...] = (
+        ("", lambda a, r: a - r),
+        ("stand in the opposite order, and ", lambda a, r: a - r.flip(0)),
+        ("stand one place too early, and ", lambda a, r: a[:-1] - r[1:]),
+        ("stand one place too late, and ", lambda a, r: a[1:] - r[:-1]),
+    )
+    for how, gap_of in orders:
+        gaps = [gap_of(a, r) for a, r in pairs if not how or len(r) > 3]
+        if len(gaps) < 2:
+            continue
         alike = all(float(gap.max() - gap.min()) < 10 * tolerance for gap in gaps)
         if alike and any(float(gap.abs().max()) > 10 * tolerance for gap in gaps):
             some = ", ".join(f"{float(gap.flatten()[0]):.4g}" for gap in gaps[:3])
@@ -79,6 +89,20 @@ def _by_call(answers: Sequence[Tensor], rights: Sequence[Tensor], tolerance: flo
                 f"In each call your entries {how}are all off by the same number: {some} in the first calls.",
                 "Count the first and the last entry on paper.",
             )
+
+
+def _rounded(answers: Sequence[Tensor], rights: Sequence[Tensor]) -> Iterator[Suspicion]:
+    """Whether whole numbers are wrong by one here and there, all to one side."""
+    a, r = (torch.cat([one.flatten() for one in many]) for many in (answers, rights))
+    gaps = a - r
+    whole = bool((r == r.round()).all()) and bool((a == a.round()).all())
+    sides = set(gaps[gaps != 0].tolist())
+    if whole and sides in ({1.0}, {-1.0}) and r.unique().numel() > 5 and 2 * int((gaps != 0).sum()) < len(r):
+        side = "large" if sides == {1.0} else "small"
+        yield Suspicion(
+            f"{int((gaps != 0).sum())} of {len(r)} entries are too {side} by 1, and all others are right.",
+            "Whole numbers are exact, numbers with a point are not: what is rounded there, and when?",
+        )
 
 
 def _close(a: Tensor, b: Tensor, tolerance: float) -> Tensor:

@@ -24,7 +24,7 @@ import torch
 from ddpm_edu.course.answers import as_wanted
 from ddpm_edu.course.calls import Arguments, Function, attempt
 from ddpm_edu.course.changes import Change, Changed, changes, everywhere, in_all_places, names_in
-from ddpm_edu.course.changes_of_calls import is_module
+from ddpm_edu.course.changes_of_calls import is_method, is_module
 from ddpm_edu.course.insertions import insertions
 from ddpm_edu.course.refusals import same
 from ddpm_edu.course.suspicions import Suspicion
@@ -137,10 +137,12 @@ def _candidates(tree: ast.FunctionDef) -> Iterator[Changed]:
     names = names_in(tree)
     return chain(
         everywhere(tree, _of_lines),
+        everywhere(tree, _of_fill),
         changes(tree),
         everywhere(tree, lambda node: _of_name(node, names)),
         in_all_places(tree),
         everywhere(tree, _wrapped),
+        everywhere(tree, _wrapped_anew),
         insertions(tree),
     )
 
@@ -153,6 +155,38 @@ def _wrapped(node: ast.AST) -> Iterator[Change]:
         return
     for form in _WRAPS:
         yield form, lambda node, form=form: ast.parse(form.format(ast.unparse(node)), mode="eval").body
+
+
+def _wrapped_anew(node: ast.AST) -> Iterator[Change]:
+    """What stands around an expression, exchanged for another: a sign for a limit, a quotient for a root."""
+    if is_method(node):
+        inside = [node.func.value]
+    elif isinstance(node, ast.BinOp):
+        inside = [node.left, node.right]
+    elif isinstance(node, ast.Call) and node.args:
+        inside = node.args[:1]
+    else:
+        return
+    for part in inside:
+        for form in ("({0})", *_WRAPS):
+            new = form.format(ast.unparse(part))
+            yield form, lambda node, new=new: ast.parse(new, mode="eval").body
+
+
+def _of_fill(node: ast.AST) -> Iterator[Change]:
+    """What is masked before a softmax is masked by -inf."""
+    if isinstance(node, ast.Call) and getattr(node.func, "attr", "") in ("masked_fill", "where"):
+        for i, argument in enumerate(node.args):
+            if isinstance(argument, ast.Constant | ast.UnaryOp) and not _is_mask(argument):
+                yield "fill", lambda n, i=i: (n.args.__setitem__(i, _infinity()), n)[1]
+
+
+def _is_mask(node: ast.AST) -> bool:
+    return isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Invert)
+
+
+def _infinity() -> ast.AST:
+    return ast.parse("-float('inf')", mode="eval").body
 
 
 _FAMILIES = (
@@ -277,18 +311,32 @@ def _words(old: str, new: str) -> str:
         for part in difflib.SequenceMatcher(a=first, b=second, autojunk=False).get_opcodes()
         if part[0] != "equal"
     ]
-    gone = "".join(word for _, a, b, _, _ in parts for word in first[a:b]).strip()
-    come = "".join(word for _, _, _, a, b in parts for word in second[a:b]).strip()
-    bare = gone.strip("()")
-    if sorted(first) == sorted(second):
-        return f"`{gone or come}` stands at the wrong place: moved, all answers are right."
-    if not bare and not come.strip("()"):
-        return "a bracket stands wrongly: moved, all answers are right."
+    gone = " … ".join("".join(first[a:b]) for _, a, b, _, _ in parts if b > a)
+    come = " … ".join("".join(second[a:b]) for _, _, _, a, b in parts if b > a)
+    bare = gone.strip("() …")
+    exchanged = _exchanged(first, second)
+    if exchanged:
+        return f"{exchanged} are exchanged."
+    if [word for word in first if word not in "()"] == [word for word in second if word not in "()"]:
+        return f"a bracket stands wrongly: as `{_short(new)}` all answers are right."
+    if sorted(word for word in first if word not in "()") == sorted(w for w in second if w not in "()"):
+        return f"something stands at the wrong place: as `{_short(new)}` all answers are right."
     if not bare:
         return f"something is missing: with `{come}` in it all answers are right."
-    if not come.strip("()"):
+    if not come.strip("() …"):
         return f"`{gone}` is too much: without it all answers are right."
     return f"`{gone}` is wrong: with `{come}` in its place all answers are right."
+
+
+def _exchanged(first: Sequence[str], second: Sequence[str]) -> str:
+    """Two words that stand in each other's places; empty if the lines differ in another way."""
+    if len(first) != len(second):
+        return ""
+    pairs = {tuple(sorted(pair)) for pair in zip(first, second, strict=True) if pair[0] != pair[1]}
+    both = sorted(first) == sorted(second) or sum(a != b for a, b in zip(first, second, strict=True)) > 1
+    names = next(iter(pairs)) if len(pairs) == 1 and both else ()
+    there = all(first.count(name) and second.count(name) for name in names)
+    return f"`{names[0]}` and `{names[1]}`" if names and there else ""
 
 
 def _tokens(line: str) -> list[str]:

@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from torch import Tensor
 
 from ddpm_edu.course.suspicions import FENCE, NOT_DEFINED, Pairs, Suspicion, close
 
 
-def by_shape(pairs: Pairs, letters: Sequence[str] | None, tolerance: float) -> Iterator[Suspicion]:
-    """For answers whose shape is another than the right one's, in at least one case."""
+def by_shape(
+    pairs: Pairs, letters: Sequence[str] | None, tolerance: float, sizes: Sequence[Mapping[str, int]] = ()
+) -> Iterator[Suspicion]:
+    """For answers whose shape is another than the right one's, in at least one case.
+
+    Args:
+        pairs: the answers and the right ones.
+        letters: the axes of the right ones, if they are known.
+        tolerance: of values.
+        sizes: of each case, the lengths of the axes that its arguments have.
+    """
     answer, right = next(pair for pair in pairs if pair[0].shape != pair[1].shape)
     wanted = _shape(right, letters)
     tail = f"It returns the shape {tuple(answer.shape)}; {wanted} is wanted."
@@ -98,6 +107,27 @@ def by_shape(pairs: Pairs, letters: Sequence[str] | None, tolerance: float) -> I
             f"The two axes are exchanged, and turned round its numbers are not right yet either. {tail}",
             "Which argument counts the rows, and which the columns?",
         )
+    axes = _axes_of(pairs, sizes)
+    if axes:
+        said = f"({', '.join(axes)}{',' if len(axes) == 1 else ''})"
+        wanted = wanted if right.ndim else "one number"
+        yield Suspicion(
+            f"It returns {said} = {tuple(answer.shape)}, where {wanted} is wanted.",
+            "Which axes are to be gone, and which to be there?",
+        )
+
+
+def _axes_of(pairs: Pairs, sizes: Sequence[Mapping[str, int]]) -> list[str]:
+    """The letters of the answers' axes, where one letter alone has their length in all cases."""
+    count = pairs[0][0].ndim
+    if len(sizes) != len(pairs) or count == 0 or any(a.ndim != count for a, _ in pairs):
+        return []
+    found = []
+    for axis in range(count):
+        lengths = [a.shape[axis] for a, _ in pairs]
+        names = [name for name in sizes[0] if [one.get(name) for one in sizes] == lengths]
+        found.append("1" if set(lengths) == {1} else names[0] if len(names) == 1 else "")
+    return found if all(found) else []
 
 
 _REDUCTIONS: dict[str, Callable[[Tensor, Sequence[int]], Tensor]] = {

@@ -348,6 +348,17 @@ def letters_of(text: str | None) -> dict[str, list[str]]:
     return found
 
 
+def sizes_of(case: Arguments, letters: Mapping[str, Sequence[str]]) -> dict[str, int]:
+    """The lengths of axes by their letters, and whole numbers by their names."""
+    found: dict[str, int] = {}
+    for name, value in case.items():
+        if isinstance(value, Tensor) and len(letters.get(name, ())) == value.ndim:
+            found |= dict(zip(letters[name], value.shape, strict=True))
+        elif isinstance(value, int) and not isinstance(value, bool) and value > 1:
+            found[f"`{name}`"] = value
+    return found
+
+
 def first(found: Iterable[Suspicion]) -> Suspicion | None:
     """The first of them, if there is one."""
     return next(iter(found), None)

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from ddpm_edu.course.answers import as_wanted
-from ddpm_edu.course.calls import Arguments, Fresh, Function, globals_read, outcome
+from ddpm_edu.course.calls import Arguments, Fresh, Function, globals_read, is_read, outcome
+from ddpm_edu.course.misreadings import MISREADINGS, NEEDED, OF_TWO
 from ddpm_edu.course.suspicions import NOT_DEFINED, Suspicion, close
 
 
@@ -37,6 +38,8 @@ def about_arguments(
         if not _matters(function, name, cases, answers, tolerance) and _matters(
             correct, name, cases, expected, tolerance
         ):
+            if is_read(function, list(cases[0]).index(name)):
+                continue
             others = [other for other in globals_read(function) if other != name]
             reads = f"It reads `{others[0]}` from the notebook instead." if others else ""
             yield Suspicion(
@@ -45,12 +48,51 @@ def about_arguments(
             )
 
 
+def without_effect(
+    function: Function,
+    correct: Function,
+    cases: Sequence[Arguments],
+    expected: Sequence[Any],
+    answers: Sequence[Any],
+    tolerance: float,
+) -> Iterator[Suspicion]:
+    """Arguments that the function reads, and that change nothing."""
+    for name in cases[0]:
+        if not _matters(function, name, cases, answers, tolerance) and _matters(
+            correct, name, cases, expected, tolerance
+        ):
+            yield Suspicion(
+                f"Your function reads `{name}`, but the answer stays the same whatever it is.",
+                f"Where does `{name}` get lost: by rounding, by a limit, by a 0?",
+            )
+
+
+def needed_arguments(
+    function: Function, cases: Sequence[Arguments], expected: Sequence[Any], tolerance: float
+) -> Iterator[Suspicion]:
+    """Arguments with which the function would be right, were they handed over changed."""
+    for name in cases[0]:
+        for what, change, fits in (*NEEDED, *MISREADINGS):
+            if all(fits(case[name]) for case in cases) and _gives(
+                function,
+                lambda case, name=name, change=change: {**case, name: change(case[name])},
+                cases,
+                expected,
+                tolerance,
+            ):
+                other = what.format(f"`{name}`")
+                yield Suspicion(
+                    f"Your function would be right if it took {other} in place of `{name}`.",
+                    "Where does that belong, and in which line?",
+                )
+
+
 def misread_arguments(
     correct: Function, cases: Sequence[Arguments], answers: Sequence[Any], tolerance: float
 ) -> Iterator[Suspicion]:
     """Arguments that are taken for something else: their square, their inverse, the one before."""
     for name in cases[0]:
-        for what, change, fits in _MISREADINGS:
+        for what, change, fits in MISREADINGS:
             if all(fits(case[name]) for case in cases) and _gives(
                 correct,
                 lambda case, name=name, change=change: {**case, name: change(case[name])},
@@ -59,6 +101,18 @@ def misread_arguments(
                 tolerance,
             ):
                 yield Suspicion(f"Your answers are right for {what.format(f'`{name}`')}, not for `{name}`.")
+    whole = [name for name in cases[0] if all(type(case[name]) is int for case in cases)]
+    for a, b in itertools.permutations(whole, 2):
+        for form, join in OF_TWO.items():
+            if _gives(
+                correct,
+                lambda case, a=a, b=b, join=join: {**case, a: join(case[a], case[b])},
+                cases,
+                answers,
+                tolerance,
+            ):
+                what = form.format(f"`{a}`", f"`{b}`")
+                yield Suspicion(f"Your answers are right for {what}, not for `{a}`.")
 
 
 def _gives(
@@ -134,62 +188,3 @@ def _others(value: Any, known: Sequence[Any]) -> Iterator[Any]:
 
 def _shifted(answer: Any) -> Any:
     return 0.6 * answer + 0.1 if isinstance(answer, Tensor) and answer.is_floating_point() else answer
-
-
-def _first(value: Any) -> Any:
-    return value[:1].expand_as(value)
-
-
-def _has_axes(value: Any) -> bool:
-    return isinstance(value, Tensor) and value.ndim > 0
-
-
-def _is_mask(value: Any) -> bool:
-    return isinstance(value, Tensor) and value.dtype == torch.bool
-
-
-def _is_float(value: Any) -> bool:
-    return isinstance(value, float) or (isinstance(value, Tensor) and value.is_floating_point())
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float | Tensor) and not _is_mask(value) and not isinstance(value, bool)
-
-
-_MISREADINGS: tuple[tuple[str, Callable[[Any], Any], Callable[[Any], bool]], ...] = (
-    ("the square of {}", lambda x: x * x, _is_float),
-    ("the root of {}", lambda x: x**0.5, _is_float),
-    ("{} with the opposite sign", lambda x: -x, _is_float),
-    ("1 - {}", lambda x: 1 - x, _is_float),
-    ("1 / {}", lambda x: 1 / x, _is_float),
-    ("{} + 1", lambda x: x + 1, _is_number),
-    ("{} - 1", lambda x: x - 1, _is_number),
-    ("twice {}", lambda x: 2 * x, _is_number),
-    ("half of {}", lambda x: x / 2, _is_float),
-    ("{} turned round (flip)", lambda x: x.flip(0), _has_axes),
-    ("{} turned round along its second axis", lambda x: x.flip(1), _has_axes),
-    ("{} with its last axis turned round", lambda x: x.flip(-1), _has_axes),
-    ("{} moved on by one", lambda x: x.roll(1, 0), _has_axes),
-    ("{} moved back by one", lambda x: x.roll(-1, 0), _has_axes),
-    ("{} moved on by one along its second axis", lambda x: x.roll(1, 1), _has_axes),
-    ("{} moved back by one along its second axis", lambda x: x.roll(-1, 1), _has_axes),
-    ("{} with its last two axes exchanged", lambda x: x.mT, _has_axes),
-    ("{} with its first two axes exchanged", lambda x: x.transpose(0, 1), _has_axes),
-    ("the inverse mask ~{}", lambda x: ~x, _is_mask),
-    ("the first entry of {} for all", _first, _has_axes),
-    ("the last entry of {} for all", lambda x: x[-1:].expand_as(x), _has_axes),
-    ("{} without its first entry", lambda x: x[1:], _has_axes),
-    ("{} without its last entry", lambda x: x[:-1], _has_axes),
-    ("{} without its first step (axis 1)", lambda x: x[:, 1:], _has_axes),
-    ("{} without its last step (axis 1)", lambda x: x[:, :-1], _has_axes),
-    ("the product of all {} so far", lambda x: x.cumprod(0), _is_float),
-    ("the sum of all {} so far", lambda x: x.cumsum(0), _is_float),
-    ("zeros in the place of {}", torch.zeros_like, _has_axes),
-    ("ones in the place of {}", torch.ones_like, _is_float),
-    ("the mean of {} for all", lambda x: x.mean(0, keepdim=True).expand_as(x), _is_float),
-    ("the sizes of {} (without sign)", abs, _is_float),
-    ("{} limited to [-1, 1]", lambda x: x.clamp(-1, 1), _is_float),
-    ("{} limited to [0, 1]", lambda x: x.clamp(0, 1), _is_float),
-    ("{} in order", lambda x: x.sort(0).values, _has_axes),
-    ("{} rounded", lambda x: round(x) if isinstance(x, float) else x.round(), _is_float),
-)

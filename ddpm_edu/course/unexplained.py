@@ -1,0 +1,74 @@
+"""What can be said of a wrong answer that nothing explains: which calls are wrong, and where in them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from torch import Tensor
+
+from ddpm_edu.course import handed_functions, partly, raised, suspicions
+from ddpm_edu.course.calls import Arguments, Function, students_line
+from ddpm_edu.course.places import shown, where_wrong
+from ddpm_edu.course.refusals import CheckFailed, failure
+from ddpm_edu.course.suspicions import Suspicion
+
+
+def letters_in(exercise: str) -> dict[str, list[str]]:
+    """The axes of an exercise's arguments, as its check's docstring has them."""
+    from ddpm_edu.course import checks
+
+    return suspicions.letters_of(getattr(checks, exercise).__doc__ if exercise in checks.names() else None)
+
+
+def unknown(
+    exercise: str,
+    function: Function,
+    correct: Function,
+    cases: Sequence[Arguments],
+    answers: Sequence[Any],
+    expected: Sequence[Any],
+    wrong: Sequence[int],
+) -> CheckFailed:
+    """What can be said about an answer that nothing explains: which calls are wrong, and where in them."""
+    errors = [i for i in wrong if isinstance(answers[i], Exception)]
+    at = errors[0] if errors else wrong[0]
+    when = partly.when(cases, wrong)
+    hint = f"This was with {shown(cases[at])}. {'' if when else _which(cases, wrong)}"
+    if errors:
+        error = answers[at]
+        said = f"It raises {type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
+        place = students_line(error, function)
+        said += f"\n  in {place}" if place else ""
+        found = raised.explained(error, cases[at], letters_in(exercise))
+        what = f"{found.what}\n  {said}" if found else said
+        hint += found.hint if found else "Open the first hint, or print the parts."
+    else:
+        what = where_wrong(answers[at], expected[at])
+        found, where = handed_functions.by_calls(function, correct, [cases[i] for i in wrong], 1e-4)
+        found = found or _partly(answers, expected)
+        what = f"{found.what}\n  {what}" if found else what
+        hint += f"{where} " if where else ""
+        hint += found.hint if found else "Open the first hint, or print the parts."
+    if when:
+        what = f"It is right where {when}, and wrong in the {len(wrong)} other calls.\n  {what}"
+    return failure(exercise, what, hint)
+
+
+def _partly(answers: Sequence[Any], expected: Sequence[Any]) -> Suspicion | None:
+    """What holds for most entries, or in the calls that give the right shape."""
+    pairs = [
+        (a.detach(), r)
+        for a, r in zip(answers, expected, strict=True)
+        if isinstance(a, Tensor) and isinstance(r, Tensor) and a.shape == r.shape
+    ]
+    return suspicions.first(partly.partly(*zip(*pairs, strict=True), 1e-4)) if pairs else None
+
+
+def _which(cases: Sequence[Arguments], wrong: Sequence[int]) -> str:
+    """Which calls are right, told by the arguments that are plain numbers."""
+    if len(wrong) == len(cases):
+        return ""
+    right = [i for i in range(len(cases)) if i not in wrong]
+    good = "; ".join(dict.fromkeys(shown(cases[i], numbers_first=True) for i in right[:2]))
+    return f"Right is it in {len(right)} of {len(cases)} calls, as with {good}. "
