@@ -352,7 +352,7 @@ def sizes_of(case: Arguments, letters: Mapping[str, Sequence[str]]) -> dict[str,
     """The lengths of axes by their letters, and whole numbers by their names."""
     found: dict[str, int] = {}
     for name, value in case.items():
-        if isinstance(value, Tensor) and len(letters.get(name, ())) == value.ndim:
+        if isinstance(value, Tensor) and value.ndim and len(letters.get(name, ())) == value.ndim:
             found |= dict(zip(letters[name], value.shape, strict=True))
         elif isinstance(value, int) and not isinstance(value, bool) and value > 1:
             found[f"`{name}`"] = value
