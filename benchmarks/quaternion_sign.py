@@ -9,7 +9,6 @@ from typing import Any
 
 from torch import Tensor
 
-from ddpm_edu.cpu import accelerate_sampling
 from ddpm_edu.paths import shipped_policy
 from ddpm_edu.policy import DiffusionPolicy
 from ddpm_edu.simulation.rollout import rollout
@@ -32,7 +31,6 @@ def told(policy: DiffusionPolicy, sign: int) -> DiffusionPolicy:
 def main() -> None:
     for sign in (1, -1):
         policy = load_policy(shipped_policy("can_unet"))
-        accelerate_sampling(policy)
         episodes = rollout(told(policy, sign), "can", 20, first_seed=200_000, progress=False).episodes
         print(f"{sign:+d} q: {sum(episode.success for episode in episodes)} of {len(episodes)}")
 
