@@ -69,6 +69,15 @@ def test_it_is_valid(notebook: nbformat.NotebookNode) -> None:
     nbformat.validate(notebook)
 
 
+def test_every_picture_says_what_it_shows(notebook: nbformat.NotebookNode) -> None:
+    """For those who cannot see it: the figure's headline, and not only which frames were taken."""
+    for output in (output for cell in notebook.cells for output in cell.get("outputs", [])):
+        for kind in output.get("data", {}):
+            if kind.startswith("image/"):
+                words = output.metadata.get(kind, {}).get("alt", "")
+                assert re.sub(r"Frames [\d, ]+ of \d+\.", "", words), output.metadata
+
+
 def test_its_cells_can_be_read_without_scrolling(notebook: nbformat.NotebookNode) -> None:
     """Code's width is ruff's, by notebooks/ruff.toml; the stubs of exercises stand in text."""
     long = [

@@ -189,7 +189,7 @@ def picture_widget(picture: bytes, layout: ipywidgets.Layout) -> ipywidgets.Imag
 
 
 def film_strip(
-    frames: Sequence[bytes], indices: Sequence[int], columns: int | None = None
+    frames: Sequence[bytes], indices: Sequence[int], columns: int | None = None, about: str = ""
 ) -> IPython.display.Image:
     """Some frames side by side: a still for where widgets do not run.
 
@@ -198,6 +198,7 @@ def film_strip(
         indices: which of them, in order.
         columns: frames in a row; all in one row by default. A notebook on GitHub is about 850 pixels
             wide, and wider strips are shrunk: their text becomes small.
+        about: what is to be seen, for those who cannot see it; needed where the frames have no headline.
 
     Returns:
         What a notebook shows, as a PNG file in its `data`, or a JPEG file if the frames are photographs.
@@ -222,7 +223,7 @@ def film_strip(
     shown = ", ".join(str(index + 1) for index in indices)
     words = [getattr(frames[index], "words", "") for index in indices]
     said = "; ".join(f"“{text}”" for text in dict.fromkeys(words) if text)
-    alt = f"Frames {shown} of {len(frames)}{': ' if said else ''}{said}."
+    alt = f"{about}{'. ' if about else ''}Frames {shown} of {len(frames)}{': ' if said else ''}{said}."
     return IPython.display.Image(file.getvalue(), alt=alt)
 
 

@@ -98,8 +98,11 @@ def test_a_still_says_what_stands_above_its_frames():
             figure.text(0, 1, "in bold", weight="bold")
         figure.subplots(1, 2)[0].set_title("one\nof two", loc="left")
 
-    strip = film_strip(render_frames(draw, [0, 1, 2, 2], size=(2, 1)), [0, 1, 2, 3])
-    assert strip.alt == "Frames 1, 2, 3, 4 of 4: “all of it”; “in bold”; “one of two”."
+    frames = render_frames(draw, [0, 1, 2, 2], size=(2, 1))
+    said = film_strip(frames, [0, 1, 2, 3]).alt
+    assert said == "Frames 1, 2, 3, 4 of 4: “all of it”; “in bold”; “one of two”."
+    said = film_strip(frames, [0], about="The hand lifts the can").alt
+    assert said == "The hand lifts the can. Frames 1 of 4: “all of it”."
 
 
 def test_every_index_of_the_slider_has_its_picture(frames):
