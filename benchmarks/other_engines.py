@@ -2,11 +2,11 @@
 
     OMP_NUM_THREADS=1 python benchmarks/other_engines.py [--repeats 15] [--only step|training]
 
-Policies of state at the published sizes, one thread, medians of calls in turn, in CPU time (of child processes
-too: compilers). "step" is one denoising step of one trajectory. Its errors are against the plain modules in
-float32, as a share of the largest entry of the prediction; weights are fresh, so that they compare the
-arithmetic and say nothing about successes. "training" is a forward and a backward pass of 64 windows with the
-denoiser compiled as `training.compile: inductor` does.
+Policies of state at the published sizes, one thread, medians of calls in turn, in CPU time (of child
+processes too: compilers). "step" is one denoising step of one trajectory. Its errors are against the plain
+modules in float32, as a share of the largest entry of the prediction; weights are fresh, so that they
+compare the arithmetic and say nothing about successes. "training" is a forward and a backward pass of 64
+windows with the denoiser compiled as `training.compile: inductor` does.
 """
 
 from __future__ import annotations
