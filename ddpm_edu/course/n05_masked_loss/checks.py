@@ -182,8 +182,8 @@ PADDED_LOSS_MISTAKES = (
     Mistake(
         "divides by the real steps and forgets the action dimension",
         lambda p, t, pad: _kept(p, t, pad).sum() / (~pad).sum(),
-        "The sum holds Da entries for each step, so this is Da times too large (LeRobot, issue 3377). "
-        + _DIVISOR,
+        "The sum holds Da entries for each step, so this is Da times too large, as in a draft of "
+        "LeRobot's pull request 3377. " + _DIVISOR,
     ),
     Mistake(
         "divides by all entries, padded ones too",
