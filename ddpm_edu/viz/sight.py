@@ -101,5 +101,6 @@ def scrub_sight(sight: Sight, still: Sequence[int] = (0, -1)) -> Scrubber:
         size=(3.2 * len(sight.views), 3.5),
         colors=None,
     )
-    strip = film_strip(frames, [levels[level] for level in still], columns=1)
+    about = "One decision, drawn over what the cameras see"
+    strip = film_strip(frames, [levels[level] for level in still], columns=1, about=about)
     return scrubber(frames, description="less noise", interval_ms=500, still=strip)

@@ -230,7 +230,9 @@ def mask_scrubber(frames: Mapping[str, Sequence[bytes]], start: str, interval_ms
         *(ipywidgets.jslink((slider, "value"), (inner, "selected_index")) for inner in stacks),
     ]
     results = [pictures[-1] for pictures in frames.values()]
-    still = film_strip(results, range(min(4, len(results))), columns=1)
+    shown = range(min(4, len(results)))
+    given = "; ".join(list(frames)[: len(shown)])
+    still = film_strip(results, shown, columns=1, about=f"What is given, from above: {given}")
     return MaskScrubber(choice, slider, play, stack, links, still)
 
 
