@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ddpm_edu.cpu import time_major, transformer_training, unet_training
+from ddpm_edu.cpu import small_maps, time_major, transformer_training, unet_training
 from ddpm_edu.cpu.memory import keep_freed_memory
 from ddpm_edu.denoisers.transformer import TransformerForDiffusion
 from ddpm_edu.denoisers.unet import ConditionalUnet1D
@@ -20,17 +20,19 @@ logger = logging.getLogger(__name__)
 WAYS: dict[type[nn.Module], Callable[..., Tensor]] = {
     ConditionalUnet1D: unet_training.forward,
     TransformerForDiffusion: transformer_training.forward,
+    nn.Conv2d: small_maps.forward,
 }
-"""The faster forward passes, by the denoiser's class."""
+"""The faster forward passes, by the class of a denoiser or of a part of the image encoder."""
 
 
 def accelerate_training(policy: nn.Module, on: bool = True) -> bool:
-    """Makes the denoiser's training steps on a CPU faster; its numbers stay the same to float32's accuracy.
+    """Makes training steps on a CPU faster; their numbers stay the same to float32's accuracy.
 
     Only the way of computing changes: parameters, their names and their gradients are those of the plain
     modules, so that optimisers and checkpoints do not notice. The fast pass is taken where a gradient is
     wanted, in float32 on the CPU; everything else (autocast, another device, evaluation, forward hooks on
-    the denoiser's parts) goes through the plain modules as before.
+    the denoiser's parts) goes through the plain modules as before. So do all of the image encoder's parts but
+    convolutions over maps of a few cells.
 
     The process also keeps the memory that a step frees for the next one, whatever the denoiser; see
     `keep_freed_memory`.
@@ -43,18 +45,22 @@ def accelerate_training(policy: nn.Module, on: bool = True) -> bool:
         Whether the denoiser now trains faster; if it cannot, the log (level INFO) says why.
     """
     denoiser = getattr(policy, "denoiser", policy)
-    denoiser.__dict__.pop("forward", None)
+    parts = list(small_maps.convolutions(getattr(policy, "obs_encoder", None)))
+    for module in (denoiser, *parts):
+        module.__dict__.pop("forward", None)
     if not on:
         return False
     keep_freed_memory()
-    if type(denoiser) not in WAYS:
-        say_once(f"no faster training for {type(denoiser).__name__}: nothing is known about it")
-        return False
     if not time_major.is_available():
         say_once("no faster training: this build of PyTorch is without oneDNN")
         return False
     # On the object and not in its class: other policies of the process are not concerned. A partial, unlike
     # a closure, is copied and pickled with what it binds, so that a copy computes with its own weights.
+    for convolution in parts:
+        convolution.forward = partial(fast_or_plain, convolution)
+    if type(denoiser) not in WAYS:
+        say_once(f"no faster training for {type(denoiser).__name__}: nothing is known about it")
+        return False
     denoiser.forward = partial(fast_or_plain, denoiser)
     return True
 
