@@ -3,9 +3,9 @@
     python tests/exercise_attempts.py          # counts, and what the checks say of each wrong one
     python tests/exercise_attempts.py CHECK    # of one exercise
 
-They stand in tests/course/attempts.txt, to which the checks' diagnosis was fitted, and in attempts_second.txt
-and attempts_third.txt, each written before a check had been asked about it. They are run as in a notebook's
-cell.
+They stand in tests/course/attempts.txt, to which the checks' diagnosis was fitted, and in three further sets,
+attempts_second.txt to attempts_fourth.txt, each written before a check had been asked about it. They are run
+as in a notebook's cell.
 """
 
 from __future__ import annotations
@@ -34,7 +34,6 @@ class Attempt:
     check: str
     source: str
     is_right: bool
-    is_second: bool = False
 
     def cell(self) -> dict[str, Any]:
         """A notebook's names after the cell with this attempt: `attempt` is the function."""
@@ -54,8 +53,8 @@ class Attempt:
         return ""
 
 
-FIRST, SECOND, THIRD = (
-    Path(__file__).parent / "course" / f"attempts{name}.txt" for name in ("", "_second", "_third")
+SETS = tuple(
+    Path(__file__).parent / "course" / f"attempts{name}.txt" for name in ("", "_second", "_third", "_fourth")
 )
 UNNAMED = (
     "Its answer is off by",
@@ -71,7 +70,7 @@ def is_named(verdict: str) -> bool:
     return bool(line) and not line.startswith(UNNAMED) and "entries are wrong" not in line
 
 
-def attempts(check: str = "", files: Sequence[Path] = (FIRST, SECOND, THIRD)) -> Iterator[Attempt]:
+def attempts(check: str = "", files: Sequence[Path] = SETS) -> Iterator[Attempt]:
     """All of them, or those at one exercise."""
     for file in files:
         name = arguments = ""
@@ -82,7 +81,7 @@ def attempts(check: str = "", files: Sequence[Path] = (FIRST, SECOND, THIRD)) ->
                 name, _, arguments = body.partition(": ")
             elif mark in ("+", "-") and check in ("", name):
                 inside = _one_line(body) if body else _block(lines[number + 1 :])
-                yield Attempt(name, f"def attempt({arguments}):\n{inside}", mark == "+", file == SECOND)
+                yield Attempt(name, f"def attempt({arguments}):\n{inside}", mark == "+")
 
 
 def _one_line(body: str) -> str:
@@ -119,7 +118,7 @@ def _receding(
 def main(check: str = "") -> int:
     """Prints what the checks say, and counts it; returns how many verdicts are wrong ones."""
     mistaken = 0
-    for file in (FIRST, SECOND, THIRD):
+    for file in SETS:
         counts = {"right": 0, "refused": 0, "wrong": 0, "passed": 0, "named": 0}
         for attempt in attempts(check, [file]):
             verdict = attempt.verdict()

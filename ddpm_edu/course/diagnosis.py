@@ -42,7 +42,7 @@ from ddpm_edu.course.unused import about_arguments, misread_arguments, needed_ar
 __all__ = ["Arguments", "CheckFailed", "Fresh", "Function", "failure", "outcome", "same"]
 
 SEARCH_SECONDS = 2.0
-"""So long a check looks for a slip that nobody wrote down."""
+"""So long, at most, each search for what nobody wrote down takes."""
 
 
 @contextmanager
@@ -137,7 +137,7 @@ def check_function(
         # An error is no answer: a mistake is recognised by the values that it gives.
         some_value = any(not isinstance(answer, Exception) for answer in answers)
         for mistake in listed if some_value else ():
-            if _likeness(mistake.function, given, every, others, tolerance, listed=True) == "exact":
+            if _likeness(mistake.function, given, rights, every, others, tolerance, listed=True) == "exact":
                 raise failure(exercise, f"Your function {mistake.name}.", mistake.hint)
     if not any(isinstance(answers[i], Exception) for i in wrong):
         refuse_new_answers(exercise, function, cases[wrong[0]], answers[wrong[0]], tolerance)
@@ -167,15 +167,15 @@ def _explained(
         found = _suspicion(exercise, function, correct, cases, expected, answers, tolerance)
     found = found or _slip(correct, answers, expected, cases, wrong, tolerance)
     for mistake in mistakes if found is None else ():
-        if _likeness(mistake.function, answers, cases, wrong, tolerance, listed=True):
+        if _likeness(mistake.function, answers, expected, cases, wrong, tolerance, listed=True):
             return Suspicion(f"Your function {mistake.name}.", mistake.hint)
     if found is not None or errors:
         return found
     listed = [(mistake.name, mistake.hint, mistake.function) for mistake in mistakes]
     return (
-        suspicions.first(two_at_once(listed, cases, answers, tolerance, SEARCH_SECONDS / 2))
+        repairs.repair(function, cases, expected, wrong, tolerance, SEARCH_SECONDS)
+        or suspicions.first(two_at_once(listed, cases, answers, tolerance, SEARCH_SECONDS / 2))
         or suspicions.first(needed_arguments(function, cases, expected, tolerance))
-        or repairs.repair(function, cases, expected, wrong, tolerance, SEARCH_SECONDS)
         or _formula(exercise, correct, cases, expected, answers, tolerance)
         or suspicions.first(without_effect(function, correct, cases, expected, answers, tolerance))
     )
@@ -184,6 +184,7 @@ def _explained(
 def _likeness(
     function: Function,
     answers: Sequence[Any],
+    expected: Sequence[Any],
     cases: Sequence[Arguments],
     wrong: Sequence[int],
     tolerance: float,
@@ -197,6 +198,7 @@ def _likeness(
     Args:
         function: a known mistake, or a right function with a slip.
         answers: the student's, of each case.
+        expected: the right ones.
         cases: the arguments.
         wrong: the cases that the student has wrong: they are tried first.
         tolerance: of values.
@@ -217,7 +219,7 @@ def _likeness(
         ):
             undefined += 1
         elif _same_where_finite(answers[i], other, tolerance):
-            values += counts
+            values += counts and _says_something(answers[i], other, expected[i], tolerance)
         else:
             return ""
     return "" if values <= undefined else "exact" if exact else "where defined"
@@ -228,6 +230,12 @@ def _same_where_finite(answer: Any, other: Any, tolerance: float) -> bool:
         return False
     finite = torch.isfinite(other)
     return bool(finite.double().mean() >= 0.3) and same(answer[finite], other[finite], tolerance)
+
+
+def _says_something(answer: Tensor, other: Tensor, right: Any, tolerance: float) -> bool:
+    """Whether they agree in a wrong entry too, and not only where the student is right."""
+    finite = torch.isfinite(other)
+    return not isinstance(right, Tensor) or not same(answer[finite], right[finite], tolerance)
 
 
 def _none_finite(answer: Tensor, other: Any) -> bool:
@@ -277,7 +285,7 @@ def _formula(
     if not all(isinstance(a, Tensor) and isinstance(r, Tensor) and a.shape == r.shape for a, r in pairs):
         return None
     axes = letters_in(exercise)
-    return suspicions.first(formulas.by_formula(correct, pairs, cases, axes, tolerance))
+    return suspicions.first(formulas.by_formula(correct, pairs, cases, axes, tolerance, SEARCH_SECONDS))
 
 
 def _of_pairs(
@@ -305,12 +313,15 @@ def _slip(
     )
     searches = [slips.small_slips, slips.slips_everywhere, slips.insertions_into, slips.pairs_of_slips]
     maybe = None
+    enough = _numbers_in(answers, wrong) >= 5
     for search in searches if promising else searches[:1]:
+        if search is slips.pairs_of_slips and not enough:
+            continue  # so few numbers are met by some pair by chance
         until = time.process_time() + SEARCH_SECONDS * (0.6 if search is slips.pairs_of_slips else 0.8)
         for slip in search(correct):
             if time.process_time() > until:
                 break
-            likeness = _likeness(slip.function, answers, cases, wrong, tolerance)
+            likeness = _likeness(slip.function, answers, expected, cases, wrong, tolerance)
             if likeness == "exact":
                 return _of_slip(slip)
             if likeness and maybe is None:
@@ -323,6 +334,14 @@ def _slip(
             if found is not None:
                 return found
     return maybe
+
+
+def _numbers_in(answers: Sequence[Any], wrong: Sequence[int]) -> int:
+    """How many unlike numbers wrong answers hold; of masks a twelfth of their entries counts."""
+    parts = [part for i in wrong for part in (answers[i] if isinstance(answers[i], tuple) else (answers[i],))]
+    entries = [part.detach().double().flatten() for part in parts if isinstance(part, Tensor)]
+    joined = torch.cat(entries) if entries else torch.zeros(0)
+    return max(len(joined.unique()), len(joined) // 12)
 
 
 def _of_slip(slip: slips.Slip) -> Suspicion:

@@ -19,14 +19,15 @@ def by_formula(
     cases: Sequence[Arguments],
     letters: Mapping[str, Sequence[str]],
     tolerance: float,
+    seconds: float,
 ) -> Iterator[Suspicion]:
-    """For answers of the right shape."""
+    """For answers of the right shape; the search is given up after so many seconds of computing."""
     if len(pairs) != len(cases):
         return
     if all(right.ndim == 0 for _, right in pairs):
-        yield from of_numbers(pairs, cases, letters)
+        yield from of_numbers(pairs, cases, letters, seconds)
     elif all(right.ndim >= 2 for _, right in pairs):
-        yield from as_sums(correct, pairs, cases)
+        yield from as_sums(correct, pairs, cases, seconds)
         yield from _of_tensors(pairs, cases, tolerance)
 
 

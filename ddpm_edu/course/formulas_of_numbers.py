@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import product
 
@@ -47,9 +48,10 @@ _LIMITS = ("{}", "max(0, {})", "max(1, {})", "min({1}, {0})", "max(0, min({1}, {
 
 
 def of_numbers(
-    pairs: Pairs, cases: Sequence[Arguments], letters: Mapping[str, Sequence[str]]
+    pairs: Pairs, cases: Sequence[Arguments], letters: Mapping[str, Sequence[str]], seconds: float
 ) -> Iterator[Suspicion]:
-    """Whether the answers are a short formula of the arguments; the shortest first."""
+    """Whether the answers are a short formula of the arguments; the shortest first, for so many seconds."""
+    until = time.process_time() + seconds
     answers = np.array([float(answer) for answer, _ in pairs])
     if len(set(answers)) < 3 or not np.isfinite(answers).all():
         return
@@ -65,7 +67,7 @@ def of_numbers(
     if len(ones) <= 8:  # else there are more formulas than answers tell apart
         searches += [(twos, ones, 5), (ones, twos, 5), (twos, twos, 8)]
     for left, right, wanted in searches:
-        for text in _found(left, right, atoms, answers, wanted):
+        for text in _found(left, right, atoms, answers, wanted, until):
             yield Suspicion(
                 f"Your answers are those of {text}.",
                 "Go through a small example on paper: what should count there?",
@@ -81,7 +83,9 @@ def _joined(first: Known, second: Known) -> Iterator[tuple[str, Values]]:
                 yield f"({a} {sign} {b})", values
 
 
-def _found(left: Known, right: Known, atoms: Known, answers: Values, wanted: int) -> Iterator[str]:
+def _found(
+    left: Known, right: Known, atoms: Known, answers: Values, wanted: int, until: float
+) -> Iterator[str]:
     """Formulas `left sign right`, rounded and limited, that give the answers.
 
     Args:
@@ -90,6 +94,7 @@ def _found(left: Known, right: Known, atoms: Known, answers: Values, wanted: int
         atoms: what may be an upper limit.
         answers: the student's numbers.
         wanted: so many unlike answers must lie within the limits: fewer may be met by chance.
+        until: the processor's time at which the search is given up.
     """
     if not left or not right:
         return
@@ -106,6 +111,8 @@ def _found(left: Known, right: Known, atoms: Known, answers: Values, wanted: int
                 continue
             order = inside[np.argsort(-np.abs(answers[inside]))]  # unusual numbers leave few formulas over
             for (sign, joined), (form, change) in product(signs.items(), forms.items()):
+                if time.process_time() > until:
+                    return
                 i = order[0]
                 rows, columns = _close(change(joined(x[:, None, i], y[None, :, i])), answers[i]).nonzero()
                 for i in order[1:]:

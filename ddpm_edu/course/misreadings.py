@@ -41,7 +41,7 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float | Tensor) and not _is_mask(value) and not isinstance(value, bool)
 
 
-MISREADINGS: tuple[Misreading, ...] = (
+OF_VALUES: tuple[Misreading, ...] = (
     ("the square of {}", lambda x: x * x, _is_float),
     ("the root of {}", lambda x: x**0.5, _is_float),
     ("{} with the opposite sign", lambda x: -x, _is_float),
@@ -61,22 +61,27 @@ MISREADINGS: tuple[Misreading, ...] = (
     ("{} with its last two axes exchanged", lambda x: x.mT, _has_axes),
     ("{} with its first two axes exchanged", lambda x: x.transpose(0, 1), _has_axes),
     ("the inverse mask ~{}", lambda x: ~x, _is_mask),
+    ("the product of all {} so far", lambda x: x.cumprod(0), _is_float),
+    ("the sum of all {} so far", lambda x: x.cumsum(0), _is_float),
+    ("{} limited to [-1, 1]", lambda x: x.clamp(-1, 1), _is_float),
+    ("{} limited to [0, 1]", lambda x: x.clamp(0, 1), _is_float),
+    ("{} in order", lambda x: x.sort(0).values, _has_axes),
+    ("{} rounded", lambda x: round(x) if isinstance(x, float) else x.round(), _is_float),
+)
+"""Changes that keep what the argument says of each sample and step."""
+
+MISREADINGS: tuple[Misreading, ...] = (
+    *OF_VALUES,
     ("the first entry of {} for all", _first, _has_axes),
     ("the last entry of {} for all", lambda x: x[-1:].expand_as(x), _has_axes),
     ("{} without its first entry", lambda x: x[1:], _has_axes),
     ("{} without its last entry", lambda x: x[:-1], _has_axes),
     ("{} without its first step (axis 1)", lambda x: x[:, 1:], _has_axes),
     ("{} without its last step (axis 1)", lambda x: x[:, :-1], _has_axes),
-    ("the product of all {} so far", lambda x: x.cumprod(0), _is_float),
-    ("the sum of all {} so far", lambda x: x.cumsum(0), _is_float),
     ("zeros in the place of {}", torch.zeros_like, _has_axes),
     ("ones in the place of {}", torch.ones_like, _is_float),
     ("the mean of {} for all", lambda x: x.mean(0, keepdim=True).expand_as(x), _is_float),
     ("the sizes of {} (without sign)", abs, _is_float),
-    ("{} limited to [-1, 1]", lambda x: x.clamp(-1, 1), _is_float),
-    ("{} limited to [0, 1]", lambda x: x.clamp(0, 1), _is_float),
-    ("{} in order", lambda x: x.sort(0).values, _has_axes),
-    ("{} rounded", lambda x: round(x) if isinstance(x, float) else x.round(), _is_float),
     ("the first entry of {} for all", lambda x: x[:1] * len(x), _is_list),
     ("the last entry of {} for all", lambda x: x[-1:] * len(x), _is_list),
     ("the largest entry of {} for all", lambda x: [max(x)] * len(x), _is_list),

@@ -1,7 +1,8 @@
 """Further calls, by which explanations of a wrong answer are told apart.
 
 The cases of a check tell right answers from wrong ones. Two explanations may give the same few numbers by
-chance; so where all arguments are plain numbers and lists, those of different cases are mixed.
+chance; so where all arguments are plain numbers and lists, those of different cases are mixed, and whole
+numbers are taken a little larger.
 """
 
 from __future__ import annotations
@@ -13,8 +14,8 @@ from typing import Any
 from ddpm_edu.course.answers import as_wanted
 from ddpm_edu.course.calls import Arguments, Function, outcome
 
-MOST = 16
-"""So many further calls at most."""
+MOST = 10
+"""So many further calls of each kind at most."""
 
 
 def with_more(
@@ -44,7 +45,7 @@ def with_more(
 
 
 def _mixed(cases: Sequence[Arguments]) -> list[Arguments]:
-    """Each argument from another case, in as many ways as there are, as far as they keep the cases' order."""
+    """Arguments of several cases, and numbers between them; what is smaller in all cases stays smaller."""
     names, count = list(cases[0]), len(cases)
     values = [value for case in cases for value in case.values()]
     if count < 3 or len(names) < 2:
@@ -55,9 +56,18 @@ def _mixed(cases: Sequence[Arguments]) -> list[Arguments]:
     below = [
         (a, b) for a, b in itertools.permutations(numbers, 2) if all(case[a] <= case[b] for case in cases)
     ]
+    whole = [name for name in numbers if all(isinstance(case[name], int) for case in cases)]
     found: list[Arguments] = []
-    for shift, first in itertools.product(range(1, count), range(count)):
-        case = {name: cases[(first + shift * place) % count][name] for place, name in enumerate(names)}
+
+    def keep(case: Arguments) -> None:
         if case not in found and case not in cases and all(case[a] <= case[b] for a, b in below):
             found.append(case)
-    return found[:MOST]
+
+    for case, name, more in itertools.product(cases, whole, (1, 2)):
+        if case[name] + more < max(one[name] for one in cases):
+            keep({**case, name: case[name] + more})
+    found = found[:: max(1, len(found) // MOST)][:MOST]
+    most = len(found) + MOST
+    for shift, first in itertools.product(range(1, count), range(count)):
+        keep({name: cases[(first + shift * place) % count][name] for place, name in enumerate(names)})
+    return found[:most]

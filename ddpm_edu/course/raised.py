@@ -42,6 +42,7 @@ def _whose(size: int, case: Arguments, letters: Letters) -> str:
                 given = letters.get(name, ())
                 known = len(given) == value.ndim
                 names[given[axis] if known else f"axis {axis} of {name}"] = None
+    names.pop(str(size), None)  # an axis of fixed length is called by it
     return f"{size} ({' or '.join(list(names)[:3])})" if names else str(size)
 
 
@@ -118,6 +119,30 @@ _RULES: tuple[tuple[type[Exception] | tuple[type[Exception], ...], str, Say], ..
         _plain(
             "It asks for an axis that a tensor has not.",
             "Print its shape: a number has no axes, (B,) has one.",
+        ),
+    ),
+    (
+        RuntimeError,
+        r"input\.dim\(\) = (\d+) is not equal to len\(dims\) = (\d+)",
+        _plain(
+            "It gives the order of {1} axes for a tensor that has {0}.",
+            "Which axis was forgotten: the batch?",
+        ),
+    ),
+    (
+        RuntimeError,
+        r"value tensor of shape \[(.*)\] cannot be broadcast to indexing result of shape \[(.*)\]",
+        _plain(
+            "It writes numbers of the shape ({0}) where there is room for ({1}).",
+            "What is picked on the left must be picked on the right as well.",
+        ),
+    ),
+    (
+        RuntimeError,
+        r"stack expects each tensor to be equal size, but got \[(.*)\] at entry 0 and \[(.*)\] at",
+        _plain(
+            "It stacks tensors of unlike shapes, ({0}) and ({1}).",
+            "A slice that goes over the edge gives less than was asked for: where does each begin?",
         ),
     ),
     (

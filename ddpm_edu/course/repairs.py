@@ -311,8 +311,8 @@ def _words(old: str, new: str) -> str:
         for part in difflib.SequenceMatcher(a=first, b=second, autojunk=False).get_opcodes()
         if part[0] != "equal"
     ]
-    gone = " … ".join("".join(first[a:b]) for _, a, b, _, _ in parts if b > a)
-    come = " … ".join("".join(second[a:b]) for _, _, _, a, b in parts if b > a)
+    gone = " … ".join(_joined(first[a:b]) for _, a, b, _, _ in parts if b > a)
+    come = " … ".join(_joined(second[a:b]) for _, _, _, a, b in parts if b > a)
     bare = gone.strip("() …")
     exchanged = _exchanged(first, second)
     if exchanged:
@@ -325,7 +325,22 @@ def _words(old: str, new: str) -> str:
         return f"something is missing: with `{come}` in it all answers are right."
     if not come.strip("() …"):
         return f"`{gone}` is too much: without it all answers are right."
+    if _is_number(gone) and _is_number(come) and float(gone) and float(come) / float(gone) in (10, 100):
+        return f"`{gone}` is too small: were it much larger, all answers would be right."
     return f"`{gone}` is wrong: with `{come}` in its place all answers are right."
+
+
+def _joined(words: Sequence[str]) -> str:
+    """Words of a line, with blanks where two names would run into one."""
+    text = ""
+    for word in words:
+        between = " " if text and (text[-1].isalnum() or text[-1] == "_") and word[:1].isalnum() else ""
+        text += between + word
+    return text
+
+
+def _is_number(text: str) -> bool:
+    return text.replace(".", "", 1).isdigit()
 
 
 def _exchanged(first: Sequence[str], second: Sequence[str]) -> str:

@@ -27,7 +27,7 @@ def by_shape(
 
     def holds(rule: Callable[[Tensor, Tensor], bool]) -> bool:
         try:
-            return all(rule(a, r) for a, r in pairs)
+            return all(close(a, r, tolerance) or rule(a, r) for a, r in pairs)
         except NOT_DEFINED:
             return False
 
@@ -47,6 +47,20 @@ def by_shape(
         yield Suspicion(
             f"The numbers are right, and in the right order, but in another shape. {tail}",
             "`reshape`, `flatten` or `view` gives them the wanted shape.",
+        )
+    for axis in range(right.ndim):
+        if holds(
+            lambda a, r, axis=axis: a.ndim < r.ndim and close(a.unsqueeze(axis).expand_as(r), r, tolerance)
+        ):
+            place = _axis(right, letters, axis)
+            yield Suspicion(
+                f"The numbers are right, but they are not there for each {place}. {tail}",
+                "`expand` and `repeat` make an axis; or give it the whole shape at the start.",
+            )
+    if answer.ndim == right.ndim + 1 and holds(lambda a, r: close(a[-1], r, tolerance)):
+        yield Suspicion(
+            f"What is wanted is the last of the {len(answer)} that it returns, along axis 0. {tail}",
+            "Is only the end wanted, and not the way?",
         )
     for name, reduce in _REDUCTIONS.items():
         for axes in _some_axes(right.ndim):
@@ -107,6 +121,12 @@ def by_shape(
             f"The two axes are exchanged, and turned round its numbers are not right yet either. {tail}",
             "Which argument counts the rows, and which the columns?",
         )
+    for axis in range(right.ndim if answer.ndim == right.ndim else 0):
+        if holds(lambda a, r, axis=axis: _begins_alike(a, r, axis, tolerance)):
+            place = _axis(right, letters, axis)
+            yield Suspicion(f"Along {place} it begins rightly, but it ends at the wrong place. {tail}", FENCE)
+    if all(a.ndim == 0 for a, _ in pairs):
+        yield Suspicion(f"It returns one number, where {wanted} is wanted.", "Which axes are to stay?")
     axes = _axes_of(pairs, sizes)
     if axes:
         said = f"({', '.join(axes)}{',' if len(axes) == 1 else ''})"
@@ -115,6 +135,11 @@ def by_shape(
             f"It returns {said} = {tuple(answer.shape)}, where {wanted} is wanted.",
             "Which axes are to be gone, and which to be there?",
         )
+
+
+def _begins_alike(answer: Tensor, right: Tensor, axis: int, tolerance: float) -> bool:
+    length = min(answer.shape[axis], right.shape[axis])
+    return length > 0 and close(answer.narrow(axis, 0, length), right.narrow(axis, 0, length), tolerance)
 
 
 def _axes_of(pairs: Pairs, sizes: Sequence[Mapping[str, int]]) -> list[str]:

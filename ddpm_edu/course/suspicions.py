@@ -11,6 +11,7 @@ import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 
 import torch
 from torch import Tensor
@@ -253,8 +254,9 @@ def _number(value: float) -> str:
         return f"{round(value)}"
     if abs(value - round(value, 2)) < 1e-5:
         return f"{value:.2g}"
-    if abs(1 / value - round(1 / value)) < 1e-3 and abs(1 / value) < 1000:
-        return f"1/{round(1 / value)}" if value > 0 else f"-1/{round(-1 / value)}"
+    near = Fraction(value).limit_denominator(12 if abs(1 / value) < 12 else 1000)
+    if abs(value - float(near)) < 1e-4 * abs(value) and (near.denominator <= 12 or abs(near.numerator) == 1):
+        return str(near)
     return f"{value:.4g}"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from types import FrameType
 from typing import Any
@@ -18,20 +19,26 @@ from ddpm_edu.course.suspicions import Pairs, Suspicion
 Names = dict[str, Any]
 
 
-def as_sums(correct: Function, pairs: Pairs, cases: Sequence[Arguments]) -> Iterator[Suspicion]:
+def as_sums(
+    correct: Function, pairs: Pairs, cases: Sequence[Arguments], seconds: float
+) -> Iterator[Suspicion]:
     """Whether the answers are such a sum, and with which factors, by name.
 
     Args:
         correct: the right function; what it names on its way may stand in the sum.
         pairs: the student's answers and the right ones, of one shape and at least two axes.
         cases: the arguments of the calls.
+        seconds: of computing, after which the search is given up.
     """
+    until = time.process_time() + seconds
     rows = [_parts(correct, case, right) for case, (_, right) in zip(cases, pairs, strict=True)]
     names = [name for name in rows[0][0] if all(name in tensors for tensors, _ in rows)]
     scalars = [name for name in rows[0][1] if all(name in numbers for _, numbers in rows)]
     known = _factors({name: np.concatenate([numbers[name] for _, numbers in rows]) for name in scalars})
     for count in (1, 2, 3):
         for chosen in itertools.combinations(names, count):
+            if time.process_time() > until:
+                return
             factors = _fitted(chosen, [tensors for tensors, _ in rows], [a for a, _ in pairs])
             if factors is None:
                 continue

@@ -47,7 +47,7 @@ def two_at_once(
         if not any(isinstance(one, Exception | tuple) for one in theirs):
             known.append((name, hint, function, theirs))
     for name, hint, _, theirs in known:
-        for what in _then(answers, theirs, tolerance):
+        for what in (*_then(answers, theirs, tolerance), *_beside(answers, theirs, cases, tolerance)):
             yield Suspicion(f"Your function {name}. And {what}.", hint)
     for name, hint, function, _ in known:
         for argument in cases[0]:
@@ -106,3 +106,29 @@ def _then(answers: Sequence[Tensor], theirs: Sequence[Tensor], tolerance: float)
             for (a, t), m in zip(pairs, moved, strict=True)
         ):
             yield f"its numbers stand one place too {where}"
+
+
+def _beside(
+    answers: Sequence[Tensor], theirs: Sequence[Tensor], cases: Sequence[Arguments], tolerance: float
+) -> Iterator[str]:
+    """Whether an argument was added to the numbers of a mistake, or subtracted."""
+    for name, value in cases[0].items():
+        if not isinstance(value, Tensor | float) or (
+            isinstance(value, Tensor) and not value.is_floating_point()
+        ):
+            continue
+        for sign, word in ((1, "plus"), (-1, "minus")):
+            sums = [t + sign * torch.as_tensor(case[name]) for t, case in _fitting(theirs, cases, name)]
+            if len(sums) == len(answers) and all(
+                close(a, both, tolerance) for a, both in zip(answers, sums, strict=True)
+            ):
+                yield f"what it returns are those numbers {word} `{name}`"
+
+
+def _fitting(
+    theirs: Sequence[Tensor], cases: Sequence[Arguments], name: str
+) -> Iterator[tuple[Tensor, Arguments]]:
+    for numbers, case in zip(theirs, cases, strict=True):
+        shape = torch.as_tensor(case[name]).shape
+        if numbers.shape[numbers.ndim - len(shape) :] == shape:
+            yield numbers, case

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ddpm_edu.course.answers import as_wanted
 from ddpm_edu.course.calls import Arguments, Fresh, Function, globals_read, is_read, outcome
-from ddpm_edu.course.misreadings import MISREADINGS, NEEDED, OF_TWO
+from ddpm_edu.course.misreadings import MISREADINGS, NEEDED, OF_TWO, OF_VALUES
 from ddpm_edu.course.suspicions import NOT_DEFINED, Suspicion, close
 
 
@@ -72,7 +72,7 @@ def needed_arguments(
 ) -> Iterator[Suspicion]:
     """Arguments with which the function would be right, were they handed over changed."""
     for name in cases[0]:
-        for what, change, fits in (*NEEDED, *MISREADINGS):
+        for what, change, fits in (*NEEDED, *OF_VALUES):
             if all(fits(case[name]) for case in cases) and _gives(
                 function,
                 lambda case, name=name, change=change: {**case, name: change(case[name])},

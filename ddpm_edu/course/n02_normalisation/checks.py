@@ -35,6 +35,7 @@ def scale_to_limits(function: Function) -> None:
         {"data": nearly, "values": unseen},
         {"data": narrow, "values": unseen[:2]},
         {"data": data, "values": 3 * unseen},  # beyond the limits, as a new situation may be
+        {"data": -data, "values": -unseen},  # the largest are not the farthest from 0
     ]
     passed = "Every entry fills -1 to 1, and what never varies does no harm."
     check_function("scale_to_limits", function, _limits, LIMITS_MISTAKES, cases, passed)
