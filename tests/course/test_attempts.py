@@ -9,13 +9,14 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from exercise_attempts import Attempt, attempts, is_named
+from exercise_attempts import SETS, Attempt, attempts, is_named
 
 from ddpm_edu.course import checks, diagnosis, partly
 
 ALL = list(attempts())
 RIGHT = [attempt for attempt in ALL if attempt.is_right]
-WRONG = [attempt for attempt in ALL if not attempt.is_right]
+# Half of the fourth set's have not been asked yet.
+WRONG = [attempt for attempt in attempts(files=SETS[:3]) if not attempt.is_right]
 
 
 def test_attempts_are_of_both_kinds() -> None:
