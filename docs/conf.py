@@ -27,7 +27,11 @@ html_static_path = ["_static"]
 html_favicon = "_static/favicon.svg"
 html_context = {"default_mode": "auto"}  # light or dark as the reader's system is
 html_css_files = ["course.css", "live/web.css"]
-html_js_files = ["widgets.js"]
+html_js_files = [
+    "widgets.js",
+    # The older theme (Python 3.10) replaces icons as they come; a play button that lost its own stops moving.
+    (None, {"body": "if (window.FontAwesome) FontAwesome.config.observeMutations = false;", "priority": 100}),
+]
 html_copy_source = False
 html_show_sourcelink = False
 html_theme_options = {
