@@ -267,8 +267,10 @@ def _suspicion(
                 return Suspicion(f"Of your {which} answer: {found.what}", found.hint)
         return suspicions.first(about_arguments(function, correct, cases, expected, answers, tolerance))
     pairs = list(zip(answers, expected, strict=True))
-    return _of_pairs(pairs, cases, axes, tolerance) or suspicions.first(
-        about_arguments(function, correct, cases, expected, answers, tolerance)
+    return (
+        _of_pairs(pairs, cases, axes, tolerance)
+        or suspicions.first(about_arguments(function, correct, cases, expected, answers, tolerance))
+        or _of_axes(pairs, cases, axes)
     )
 
 
@@ -292,9 +294,17 @@ def _of_pairs(
     pairs: suspicions.Pairs, cases: Sequence[Arguments], letters: dict[str, list[str]], tolerance: float
 ) -> Suspicion | None:
     if any(a.shape != r.shape for a, r in pairs):
-        sizes = [suspicions.sizes_of(case, letters) for case in cases]
-        return suspicions.first(shapes.by_shape(pairs, letters.get(""), tolerance, sizes))
+        return suspicions.first(shapes.by_shape(pairs, letters.get(""), tolerance))
     return suspicions.first(suspicions.by_value(pairs, cases, letters, tolerance))
+
+
+def _of_axes(
+    pairs: suspicions.Pairs, cases: Sequence[Arguments], letters: dict[str, list[str]]
+) -> Suspicion | None:
+    if all(a.shape == r.shape for a, r in pairs):
+        return None
+    sizes = [suspicions.sizes_of(case, letters) for case in cases]
+    return suspicions.first(shapes.by_axes(pairs, letters.get(""), sizes))
 
 
 def _slip(

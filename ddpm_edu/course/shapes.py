@@ -10,16 +10,13 @@ from torch import Tensor
 from ddpm_edu.course.suspicions import FENCE, NOT_DEFINED, Pairs, Suspicion, close
 
 
-def by_shape(
-    pairs: Pairs, letters: Sequence[str] | None, tolerance: float, sizes: Sequence[Mapping[str, int]] = ()
-) -> Iterator[Suspicion]:
+def by_shape(pairs: Pairs, letters: Sequence[str] | None, tolerance: float) -> Iterator[Suspicion]:
     """For answers whose shape is another than the right one's, in at least one case.
 
     Args:
         pairs: the answers and the right ones.
         letters: the axes of the right ones, if they are known.
         tolerance: of values.
-        sizes: of each case, the lengths of the axes that its arguments have.
     """
     answer, right = next(pair for pair in pairs if pair[0].shape != pair[1].shape)
     wanted = _shape(right, letters)
@@ -125,6 +122,20 @@ def by_shape(
         if holds(lambda a, r, axis=axis: _begins_alike(a, r, axis, tolerance)):
             place = _axis(right, letters, axis)
             yield Suspicion(f"Along {place} it begins rightly, but it ends at the wrong place. {tail}", FENCE)
+
+
+def by_axes(
+    pairs: Pairs, letters: Sequence[str] | None, sizes: Sequence[Mapping[str, int]]
+) -> Iterator[Suspicion]:
+    """Which axes the answers have, where nothing else explains their shape.
+
+    Args:
+        pairs: the answers and the right ones.
+        letters: the axes of the right ones, if they are known.
+        sizes: of each case, the lengths of the axes that its arguments have.
+    """
+    answer, right = next(pair for pair in pairs if pair[0].shape != pair[1].shape)
+    wanted = _shape(right, letters)
     if all(a.ndim == 0 for a, _ in pairs):
         yield Suspicion(f"It returns one number, where {wanted} is wanted.", "Which axes are to stay?")
     axes = _axes_of(pairs, sizes)

@@ -33,8 +33,7 @@ def about_arguments(
             tolerance,
         ):
             yield Suspicion(f"It takes `{first}` for `{second}`, and the other way round.", "Which is which?")
-    finite = all(bool(torch.isfinite(part).all()) for answer in answers for part in _parts(answer))
-    for name in cases[0] if finite else ():
+    for name in cases[0] if _finite(answers) else ():
         if not _matters(function, name, cases, answers, tolerance) and _matters(
             correct, name, cases, expected, tolerance
         ):
@@ -48,6 +47,11 @@ def about_arguments(
             )
 
 
+def _finite(answers: Sequence[Any]) -> bool:
+    """Whether they are numbers throughout: nan stays nan whatever an argument is."""
+    return all(bool(torch.isfinite(part).all()) for answer in answers for part in _parts(answer))
+
+
 def without_effect(
     function: Function,
     correct: Function,
@@ -57,7 +61,7 @@ def without_effect(
     tolerance: float,
 ) -> Iterator[Suspicion]:
     """Arguments that the function reads, and that change nothing."""
-    for name in cases[0]:
+    for name in cases[0] if _finite(answers) else ():
         if not _matters(function, name, cases, answers, tolerance) and _matters(
             correct, name, cases, expected, tolerance
         ):

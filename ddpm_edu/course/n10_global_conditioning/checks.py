@@ -288,9 +288,6 @@ def observations_used(function: Function) -> None:
         }
         for which in range(len(PREDICTORS))
     ]
-    zero = cases[0]["features"].clone()
-    zero[:, 1] = 0  # who sets a step to 0 changes nothing there
-    cases.append({"predict": PREDICTORS[0], "features": zero})
     check_function(
         "observations_used",
         function,
