@@ -6,7 +6,10 @@ what is not certain is tried, in a process of its own, because a broken driver t
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
+import importlib
+import importlib.util
 import os
 import platform
 import subprocess
@@ -72,10 +75,22 @@ def choose_renderer() -> str:
     On Linux EGL comes first where there is a GPU, OSMesa (software) where there is none, each followed by the
     other. Where none draws, the first is set, and `refused` says of each why not.
     """
+    _load_triton_before_mesa()
     if not os.environ.get("MUJOCO_GL"):
         candidates = _candidates()
         os.environ["MUJOCO_GL"] = first_that_draws(candidates) or candidates[0]
     return os.environ["MUJOCO_GL"].lower().strip()
+
+
+def _load_triton_before_mesa() -> None:
+    """Imports triton, if it is installed, as it is with PyTorch's CUDA build.
+
+    Mesa draws with LLVM, and triton brings an LLVM of its own, which crashes the process if it is loaded
+    after Mesa's: a notebook's kernel that had drawn a picture died at `import diffusers`, without a word.
+    """
+    if platform.system() == "Linux" and importlib.util.find_spec("triton") is not None:
+        with contextlib.suppress(ImportError):  # a broken one is imported by nobody else either
+            importlib.import_module("triton")
 
 
 def _candidates() -> tuple[str, ...]:

@@ -92,3 +92,20 @@ def test_a_gpu_whose_egl_does_not_draw(tmp_path: Path, monkeypatch: pytest.Monke
     assert renderers.first_that_draws(["egl", "osmesa"]) == "osmesa"
     assert set(renderers.refused) == {"egl"}
     assert renderers.refused["egl"]
+
+
+def test_triton_is_loaded_before_mesa(tmp_path: Path) -> None:
+    """Both bring LLVM; a process that had drawn died at `import diffusers` where PyTorch's CUDA build is."""
+    (tmp_path / "triton.py").write_text(
+        "maps = open('/proc/self/maps').read()\nassert 'OSMesa' not in maps, 'too late'\n"
+    )
+    script = "import sys\n" + DRAW + "print('triton' in sys.modules)"
+    answer = subprocess.run(
+        [sys.executable, "-c", script],
+        env=os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert answer.returncode == 0, answer.stderr
+    assert answer.stdout.endswith("True\n")
