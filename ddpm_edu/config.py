@@ -191,7 +191,7 @@ class TrainingConfig(Group):
     keep_checkpoints: int = number(2, least=1)
     """Older checkpoints than the newest so many are deleted."""
     compile: Literal["no", "inductor", "eager"] = "no"
-    """torch.compile the denoiser: faster steps after a minute of compiling (inductor); eager traces."""
+    """torch.compile the denoiser (inductor, a minute; on the CPUs measured, "no" is faster); eager traces."""
     rollout_every: int = number(0, least=0)
     """Steps between rollouts in the simulator while training; 0 for none. They choose the best checkpoint."""
     rollout_episodes: int = number(10, least=1)
