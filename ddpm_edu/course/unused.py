@@ -33,12 +33,8 @@ def about_arguments(
             tolerance,
         ):
             yield Suspicion(f"It takes `{first}` for `{second}`, and the other way round.", "Which is which?")
-    for name in cases[0] if _finite(answers) else ():
-        if not _matters(function, name, cases, answers, tolerance) and _matters(
-            correct, name, cases, expected, tolerance
-        ):
-            if is_read(function, list(cases[0]).index(name)):
-                continue
+    for name in _idle(function, correct, cases, expected, answers, tolerance):
+        if not is_read(function, list(cases[0]).index(name)):
             others = [other for other in globals_read(function) if other != name]
             reads = f"It reads `{others[0]}` from the notebook instead." if others else ""
             yield Suspicion(
@@ -47,9 +43,22 @@ def about_arguments(
             )
 
 
-def _finite(answers: Sequence[Any]) -> bool:
-    """Whether they are numbers throughout: nan stays nan whatever an argument is."""
-    return all(bool(torch.isfinite(part).all()) for answer in answers for part in _parts(answer))
+def _idle(
+    function: Function,
+    correct: Function,
+    cases: Sequence[Arguments],
+    expected: Sequence[Any],
+    answers: Sequence[Any],
+    tolerance: float,
+) -> Iterator[str]:
+    """Arguments on which the right answer depends, and the student's does not."""
+    if not all(bool(torch.isfinite(part).all()) for answer in answers for part in _parts(answer)):
+        return  # nan stays nan whatever an argument is
+    for name in cases[0]:
+        if not _matters(function, name, cases, answers, tolerance) and _matters(
+            correct, name, cases, expected, tolerance
+        ):
+            yield name
 
 
 def without_effect(
@@ -61,14 +70,11 @@ def without_effect(
     tolerance: float,
 ) -> Iterator[Suspicion]:
     """Arguments that the function reads, and that change nothing."""
-    for name in cases[0] if _finite(answers) else ():
-        if not _matters(function, name, cases, answers, tolerance) and _matters(
-            correct, name, cases, expected, tolerance
-        ):
-            yield Suspicion(
-                f"Your function reads `{name}`, but the answer stays the same whatever it is.",
-                f"Where does `{name}` get lost: by rounding, by a limit, by a 0?",
-            )
+    for name in _idle(function, correct, cases, expected, answers, tolerance):
+        yield Suspicion(
+            f"Your function reads `{name}`, but the answer stays the same whatever it is.",
+            f"Where does `{name}` get lost: by rounding, by a limit, by a 0?",
+        )
 
 
 def needed_arguments(
