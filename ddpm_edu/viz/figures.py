@@ -47,16 +47,17 @@ def learning_curve(log: Sequence[Mapping[str, Any]]) -> Figure:
         axes.set_ylabel("denoising loss (log scale)")
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-        axes.yaxis.set_minor_formatter(FuncFormatter(_one_two_five))
+        low, high = axes.get_ylim()
+        digits = "25" if high > 4 * low else "23456789"  # a loss that hardly falls would have no label at all
+        axes.yaxis.set_minor_formatter(FuncFormatter(lambda value, _: _beginning_with(digits, value)))
         axes.tick_params(axis="y", which="minor", labelsize=8.5, labelcolor=GRAY)
         axes.margins(x=0.01)
         headline(figure, f"The loss fell from {losses[0]:.2g} to {losses[-1]:.2g} in {steps[-1]:,} steps")
     return figure
 
 
-def _one_two_five(value: float, _: int) -> str:
-    digit = f"{value:e}"[0]
-    return f"{value:g}" if digit in "25" else ""
+def _beginning_with(digits: str, value: float) -> str:
+    return f"{value:g}" if f"{value:e}"[0] in digits else ""
 
 
 def _series(log: Sequence[Mapping[str, Any]], key: str) -> list[tuple[int, float]]:

@@ -62,6 +62,15 @@ def test_learning_curve_shows_the_log():
         figures.learning_curve([{"step": 1, "learning_rate": 0.1}])
 
 
+def test_a_loss_that_hardly_falls_has_numbers_at_its_axis():
+    figure = figures.learning_curve([{"step": 50, "loss": 0.042}, {"step": 100, "loss": 0.028}])
+    figure.draw_without_rendering()
+    low, high = figure.axes[0].get_ylim()
+    ticks = figure.axes[0].yaxis.get_minor_ticks()
+    shown = [tick.label1.get_text() for tick in ticks if low <= tick.get_loc() <= high]
+    assert [text for text in shown if text] == ["0.03", "0.04"]
+
+
 def test_denoising_shows_physical_units_and_the_executed_actions():
     shown = denoising()
     figure = figures.denoising_trajectory(shown, columns=3)
