@@ -9,6 +9,10 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
+from ddpm_edu.threads import wait_without_spinning
+
+wait_without_spinning()  # before torch is loaded, which reads it then
+
 _PUBLIC = {
     "CAN": "ddpm_edu.tasks",
     "SQUARE": "ddpm_edu.tasks",
