@@ -13,7 +13,7 @@ PACKAGE = TESTS.parent / "ddpm_edu"
 
 # From the ground up; CONTRIBUTING.md draws the same picture. Rooms on one floor do not import each other.
 FLOORS = (
-    {"errors", "machine", "renderers"},
+    {"errors", "machine", "renderers", "threads"},
     {"registry", "files", "third_party", "text", "patience"},
     {"settings"},
     {"tasks", "horizons"},
