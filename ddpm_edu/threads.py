@@ -17,7 +17,8 @@ its own core from the thread it waits for: on two cores with one busy program, a
 def wait_without_spinning() -> bool:
     """Lets OpenMP's threads sleep while they wait; returns whether it was not chosen by the user already.
 
-    libgomp (PyTorch on Linux) reads it once, when torch is loaded. Other systems' OpenMP takes no notice.
+    libgomp (PyTorch on Linux) reads it once, when torch is loaded. Notebooks load torch first: setup.sh and
+    environment.yml say it to them. Other systems' OpenMP takes no notice.
     """
     if any(name in os.environ for name in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")):
         return False

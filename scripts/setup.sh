@@ -226,6 +226,19 @@ install_python_packages() {
         fail "installing the Python packages failed, see above; once that is mended, run the same command again"
 }
 
+# A notebook loads torch before ddpm_edu could tell its threads how to wait (ddpm_edu/threads.py).
+tell_notebooks() {
+    "$venv/bin/python" -c '
+import json, pathlib, sys
+from ddpm_edu.threads import SPINS
+path = pathlib.Path(sys.prefix, "share/jupyter/kernels/python3/kernel.json")
+kernel = json.loads(path.read_text())
+kernel["env"] = {"GOMP_SPINCOUNT": SPINS, **kernel.get("env", {})}
+partial = path.with_suffix(".partial")
+partial.write_text(json.dumps(kernel, indent=1))
+partial.replace(path)'
+}
+
 extras=dev
 for extra; do
     extras=$extras,$extra
@@ -234,6 +247,7 @@ make_venv
 say "installing the Python packages named in pyproject.toml, the very files that requirements.txt names"
 rm -f "$stamp"
 install_python_packages
+tell_notebooks
 printf '%s' "$fingerprint" >"$stamp.partial"
 mv "$stamp.partial" "$stamp"
 say "done; everything is in $root/$venv"

@@ -19,6 +19,7 @@ from packaging.utils import canonicalize_name
 from rattler import MatchSpec, Version, VersionSpec
 
 import ddpm_edu
+from ddpm_edu.threads import SPINS
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -152,6 +153,14 @@ def test_conda_and_pip_accept_the_same_pythons() -> None:
     workflow = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text())
     assert set(workflow["jobs"]["test"]["strategy"]["matrix"]["python"]) == set(PYTHONS)
     assert all(pip.contains(version) for version in PYTHONS.values())
+
+
+def test_notebooks_threads_do_not_spin() -> None:
+    """Their cells load torch before us, so that whoever makes the environment says it."""
+    assert str(CONDA["variables"]["GOMP_SPINCOUNT"]) == SPINS
+    if Path(sys.prefix, ".setup-done").exists():
+        kernel = json.loads(Path(sys.prefix, "share/jupyter/kernels/python3/kernel.json").read_text())
+        assert kernel["env"]["GOMP_SPINCOUNT"] == SPINS
 
 
 def test_setup_says_in_one_line_that_python_is_missing() -> None:
