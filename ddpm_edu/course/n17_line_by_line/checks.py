@@ -22,11 +22,11 @@ def outline_coefficients(function: Function) -> None:
     """
     check_function(
         "outline_coefficients",
-        lambda beta, k: function(beta, int(k)),
+        function,
         _coefficients,
         COEFFICIENT_MISTAKES,
         [
-            {"beta": make_noise_schedule(K).beta, "k": torch.tensor(k)}
+            {"beta": make_noise_schedule(K).beta, "k": k}
             for K, k in ((100, 60), (100, 7), (20, 12))
         ],
         "The outline's three letters are DDPM's own numbers.",
@@ -34,23 +34,22 @@ def outline_coefficients(function: Function) -> None:
     )
 
 
-def _parts(beta: Tensor, k: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def _parts(beta: Tensor, k: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """beta, alpha and alpha_bar of step k, and alpha_bar of the step before."""
     alpha_bar = (1 - beta.double()).cumprod(dim=0)
-    at = int(k)
-    return beta[at].double(), 1 - beta[at].double(), alpha_bar[at], alpha_bar[at - 1]
+    return beta[k].double(), 1 - beta[k].double(), alpha_bar[k], alpha_bar[k - 1]
 
 
 def _three(alpha: Tensor, gamma: Tensor, sigma: Tensor) -> Tensor:
     return torch.stack([alpha, gamma, sigma])
 
 
-def _coefficients(beta: Tensor, k: Tensor) -> Tensor:
+def _coefficients(beta: Tensor, k: int) -> Tensor:
     b, a, bar, before = _parts(beta, k)
     return _three(a**-0.5, b / (1 - bar) ** 0.5, ((1 - before) / (1 - bar) * b) ** 0.5)
 
 
-def _with(beta: Tensor, k: Tensor, **changed: object) -> Tensor:
+def _with(beta: Tensor, k: int, **changed: object) -> Tensor:
     alpha, gamma, sigma = _coefficients(beta, k)
     values = {"alpha": alpha, "gamma": gamma, "sigma": sigma} | changed
     return _three(values["alpha"], values["gamma"], values["sigma"])

@@ -41,10 +41,10 @@ def noise_levels(function: Function) -> None:
     """
     check_function(
         "noise_levels",
-        lambda K: function(int(K)),
+        function,
         _levels,
         LEVEL_MISTAKES,
-        [{"K": torch.tensor(K)} for K in (2, 7, 100)],
+        [{"K": K} for K in (2, 7, 100)],
         "From nearly all signal to nearly none, and never quite none.",
         tolerance=1e-6,
     )
@@ -60,39 +60,39 @@ def _from_curve(curve: Tensor, cap: float = 0.999) -> Tensor:
     return (1 - beta).cumprod(dim=0)  # (K,)
 
 
-def _levels(K: Tensor) -> Tensor:
-    return _from_curve(_curve(int(K)))
+def _levels(K: int) -> Tensor:
+    return _from_curve(_curve(K))
 
 
 LEVEL_MISTAKES = (
     Mistake(
         "returns the betas, one for each step",
-        lambda K: (1 - _curve(int(K))[1:] / _curve(int(K))[:-1]).clamp(max=0.999),
+        lambda K: (1 - _curve(K)[1:] / _curve(K)[:-1]).clamp(max=0.999),
         "What is left after step k is the product of all 1 - beta up to k: cumprod.",
     ),
     Mistake(
         "does not cap the last beta at 0.999",
-        lambda K: _from_curve(_curve(int(K)), 1.0),
+        lambda K: _from_curve(_curve(K), 1.0),
         "The curve ends at 0, and the sampler would divide by its root. Clamp beta before the product.",
     ),
     Mistake(
         "begins before the first step: its first entry is 1",
-        lambda K: _curve(int(K))[:-1] / _curve(int(K))[0],
+        lambda K: _curve(K)[:-1] / _curve(K)[0],
         "Index 0 belongs to the first step, after which some noise is there: use f(1/K), …, f(1).",
     ),
     Mistake(
         "leaves the cosine unsquared",
-        lambda K: _from_curve(_curve(int(K), power=1)),
+        lambda K: _from_curve(_curve(K, power=1)),
         "alpha_bar is the share of the variance; f is the *squared* cosine.",
     ),
     Mistake(
         "leaves out the offset 0.008",
-        lambda K: _from_curve(_curve(int(K), offset=0.0)),
+        lambda K: _from_curve(_curve(K, offset=0.0)),
         "The small offset keeps the first betas from being too small to see (Nichol and Dhariwal 2021).",
     ),
     Mistake(
         "takes betas that grow evenly",
-        lambda K: (1 - torch.linspace(1e-4, 0.02, int(K), dtype=torch.float64)).cumprod(dim=0),
+        lambda K: (1 - torch.linspace(1e-4, 0.02, K, dtype=torch.float64)).cumprod(dim=0),
         "That is the schedule of Ho et al., for K = 1000. The weights that you will load know another one.",
     ),
     Mistake(
@@ -120,13 +120,13 @@ def policy_loss(function: Function) -> None:
         trajectory, noise = torch.randn(2, B, T, D, generator=generator)
         k = torch.randint(0, K, (B,), generator=generator)
         alpha_bar = make_noise_schedule(K).alpha_bar
-        weight = torch.randn(D, D, generator=generator)
+        predict = _network(torch.randn(D, D, generator=generator))
         cases.append(
-            {"trajectory": trajectory, "noise": noise, "k": k, "alpha_bar": alpha_bar, "weight": weight}
+            {"trajectory": trajectory, "noise": noise, "k": k, "alpha_bar": alpha_bar, "predict": predict}
         )
     check_function(
         "policy_loss",
-        lambda x, noise, k, alpha_bar, weight: function(x, noise, k, alpha_bar, _network(weight)),
+        function,
         _loss,
         LOSS_MISTAKES,
         cases,
@@ -139,46 +139,46 @@ def _noisy(x: Tensor, noise: Tensor, k: Tensor, alpha_bar: Tensor) -> Tensor:
     return share.sqrt() * x + (1 - share).sqrt() * noise  # (B, T, D)
 
 
-def _loss(x: Tensor, noise: Tensor, k: Tensor, alpha_bar: Tensor, weight: Tensor) -> Tensor:
-    return (_network(weight)(_noisy(x, noise, k, alpha_bar), k) - noise).square().mean()
+def _loss(trajectory: Tensor, noise: Tensor, k: Tensor, alpha_bar: Tensor, predict: Function) -> Tensor:
+    return (predict(_noisy(trajectory, noise, k, alpha_bar), k) - noise).square().mean()
 
 
 LOSS_MISTAKES = (
     Mistake(
         "compares the prediction with the trajectory",
-        lambda x, e, k, a, w: (_network(w)(_noisy(x, e, k, a), k) - x).square().mean(),
+        lambda x, e, k, a, predict: (predict(_noisy(x, e, k, a), k) - x).square().mean(),
         "The network of this policy names the *noise* (prediction type epsilon).",
     ),
     Mistake(
         "adds the noise as it is, without scaling either",
-        lambda x, e, k, a, w: (_network(w)(x + e, k) - e).square().mean(),
+        lambda x, e, k, a, predict: (predict(x + e, k) - e).square().mean(),
         "So the outline writes it; but then every k is equally noisy. Scale: sqrt(a) x + sqrt(1 - a) e.",
     ),
     Mistake(
         "scales with the variances, not with their roots",
-        lambda x, e, k, a, w: (
-            (_network(w)(_by_step(a, k) * x + (1 - _by_step(a, k)) * e, k) - e).square().mean()
+        lambda x, e, k, a, predict: (
+            (predict(_by_step(a, k) * x + (1 - _by_step(a, k)) * e, k) - e).square().mean()
         ),
         "alpha_bar is a share of variance; what is multiplied by is its square root.",
     ),
     Mistake(
         "gives every trajectory the diffusion step of the first",
-        lambda x, e, k, a, w: (_network(w)(_noisy(x, e, k[:1].expand(len(x)), a), k[:1]) - e).square().mean(),
+        lambda x, e, k, a, predict: (predict(_noisy(x, e, k[:1].expand(len(x)), a), k[:1]) - e).square().mean(),
         "k is (B,): one step for each trajectory. alpha_bar[k] is (B,) too, and wants two more axes.",
     ),
     Mistake(
         "shows the network the clean trajectory",
-        lambda x, e, k, a, w: (_network(w)(x, k) - e).square().mean(),
+        lambda x, e, k, a, predict: (predict(x, k) - e).square().mean(),
         "Then there is no noise to find. Predict from the noisy trajectory.",
     ),
     Mistake(
         "exchanges signal and noise",
-        lambda x, e, k, a, w: (_network(w)(_noisy(e, x, k, a), k) - e).square().mean(),
+        lambda x, e, k, a, predict: (predict(_noisy(e, x, k, a), k) - e).square().mean(),
         "sqrt(alpha_bar) belongs to the trajectory: at k = 0 nearly all of it is left.",
     ),
     Mistake(
         "returns the sum",
-        lambda x, e, k, a, w: (_network(w)(_noisy(x, e, k, a), k) - e).square().sum(),
+        lambda x, e, k, a, predict: (predict(_noisy(x, e, k, a), k) - e).square().sum(),
         "Take the mean, or the learning rate depends on the batch and the horizon.",
     ),
 )
@@ -197,7 +197,7 @@ def policy_sample(function: Function) -> None:
     """
     check_function(
         "policy_sample",
-        lambda noise, alpha_bar, levels, weight: function(noise, alpha_bar, levels, _network(weight)),
+        function,
         _sample,
         SAMPLE_MISTAKES,
         _sample_cases(),
@@ -214,7 +214,7 @@ def _sample_cases() -> list[Arguments]:
                 "noise": torch.randn(B, T, D, generator=generator),
                 "alpha_bar": make_noise_schedule(K).alpha_bar,
                 "levels": torch.tensor(levels),
-                "weight": 0.5 * torch.randn(D, D, generator=generator),
+                "predict": _network(0.5 * torch.randn(D, D, generator=generator)),
             }
         )
     return cases
@@ -224,7 +224,7 @@ def _sample(
     noise: Tensor,
     alpha_bar: Tensor,
     levels: Tensor,
-    weight: Tensor,
+    predict: Function,
     clip: bool = True,
     again: bool = False,
     roots: bool = True,
@@ -233,7 +233,7 @@ def _sample(
     told: int | None = None,
 ) -> Tensor:
     """The right sampler; each option is a mistake."""
-    predict, x = _network(weight), noise
+    x = noise
     for step, k in enumerate(levels.tolist()):
         last = step + 1 == len(levels)
         a = alpha_bar[k]
@@ -257,38 +257,38 @@ def _sample(
 SAMPLE_MISTAKES = (
     Mistake(
         "does not clip the clean trajectory to [-1, 1]",
-        lambda e, a, k, w: _sample(e, a, k, w, clip=False),
+        lambda e, a, k, predict: _sample(e, a, k, predict, clip=False),
         "Near pure noise, x is divided by a root near 0: a small error becomes a huge motion. Clamp x_0.",
     ),
     Mistake(
         "computes the noise anew after clipping",
-        lambda e, a, k, w: _sample(e, a, k, w, again=True),
+        lambda e, a, k, predict: _sample(e, a, k, predict, again=True),
         "A fair choice, but not that of diffusers' DDIM, nor of the policy whose weights you will load: "
         "keep the network's own epsilon.",
     ),
     Mistake(
         "takes the shares of variance where their roots are meant",
-        lambda e, a, k, w: _sample(e, a, k, w, roots=False),
+        lambda e, a, k, predict: _sample(e, a, k, predict, roots=False),
         "x = sqrt(a) x_0 + sqrt(1 - a) epsilon: the roots, both in taking apart and in putting together.",
     ),
     Mistake(
         "goes from k to k - 1, not to the next level that is visited",
-        lambda e, a, k, w: _sample(e, a, k, w, neighbours=True),
+        lambda e, a, k, predict: _sample(e, a, k, predict, neighbours=True),
         "Ten of a hundred levels are visited: the next one is levels[step + 1].",
     ),
     Mistake(
         "stops at the lowest level and leaves a little noise",
-        lambda e, a, k, w: _sample(e, a, k, w, finish=False),
+        lambda e, a, k, predict: _sample(e, a, k, predict, finish=False),
         "After the last level comes the clean trajectory: there alpha_bar is 1.",
     ),
     Mistake(
         "tells the network the same step every time",
-        lambda e, a, k, w: _sample(e, a, k, w, told=int(k[0])),
+        lambda e, a, k, predict: _sample(e, a, k, predict, told=int(k[0])),
         "The network must know how much noise to look for: predict(x, k) with the level that x is at.",
     ),
     Mistake(
         "visits the levels from below",
-        lambda e, a, k, w: _sample(e, a, k.flip(0), w),
+        lambda e, a, k, predict: _sample(e, a, k.flip(0), predict),
         "Noise comes first: the levels stand in the order in which they are visited.",
     ),
 )

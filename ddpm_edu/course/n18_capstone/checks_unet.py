@@ -40,7 +40,7 @@ def unet_forward(function: Function) -> None:
         generator = torch.Generator().manual_seed(seed)
         cases.append(
             {
-                "levels": torch.tensor(levels),
+                "unet": _unet(levels),
                 "noisy": torch.randn(B, T, _DA, generator=generator),
                 "k": torch.randint(0, 100, (B,), generator=generator),
                 "seen": torch.randn(B, _SEEN, generator=generator),
@@ -48,7 +48,7 @@ def unet_forward(function: Function) -> None:
         )
     check_function(
         "unet_forward",
-        lambda levels, noisy, k, seen: function(_unet(int(levels)), noisy, k, seen),
+        function,
         _forward,
         UNET_MISTAKES,
         cases,
@@ -57,7 +57,7 @@ def unet_forward(function: Function) -> None:
 
 
 def _forward(
-    levels: Tensor,
+    unet: ConditionalUnet1D,
     noisy: Tensor,
     k: Tensor,
     seen: Tensor,
@@ -70,7 +70,6 @@ def _forward(
     time_last: bool = False,
 ) -> Tensor:
     """The right pass; each option is a mistake."""
-    unet = _unet(int(levels))
     parts = [unet.step_encoder(k if step else torch.zeros_like(k)), seen]
     cond = torch.cat(parts[::-1] if seen_first else parts, dim=1)
     x, skips = noisy.transpose(1, 2), []
@@ -94,42 +93,42 @@ def _forward(
 UNET_MISTAKES = (
     Mistake(
         "forgets the diffusion step",
-        lambda n, x, k, s: _forward(n, x, k, s, step=False),
+        lambda unet, x, k, s: _forward(unet, x, k, s, step=False),
         "unet.step_encoder(k) is (B, 128): without it a network cannot know how much noise to look for.",
     ),
     Mistake(
         "puts what is seen before the diffusion step",
-        lambda n, x, k, s: _forward(n, x, k, s, seen_first=True),
+        lambda unet, x, k, s: _forward(unet, x, k, s, seen_first=True),
         "The weights expect the step's features first: torch.cat([step, seen], dim=1).",
     ),
     Mistake(
         "lays the skip before x",
-        lambda n, x, k, s: _forward(n, x, k, s, skip_first=True),
+        lambda unet, x, k, s: _forward(unet, x, k, s, skip_first=True),
         "Both have the same shape, so nothing breaks; but the weights expect x first, then the skip.",
     ),
     Mistake(
         "leaves out the middle",
-        lambda n, x, k, s: _forward(n, x, k, s, middle=0),
+        lambda unet, x, k, s: _forward(unet, x, k, s, middle=0),
         "Between down and up, two blocks look at the whole motion at its coarsest.",
     ),
     Mistake(
         "asks only the first block of the middle",
-        lambda n, x, k, s: _forward(n, x, k, s, middle=1),
+        lambda unet, x, k, s: _forward(unet, x, k, s, middle=1),
         "unet.middle has two blocks: loop over it.",
     ),
     Mistake(
         "leaves out the second block of each level",
-        lambda n, x, k, s: _forward(n, x, k, s, second=False),
+        lambda unet, x, k, s: _forward(unet, x, k, s, second=False),
         "Each level has a first and a second block; the skip is kept after the second.",
     ),
     Mistake(
         "leaves out the final block",
-        lambda n, x, k, s: _forward(n, x, k, s, final_block=False),
+        lambda unet, x, k, s: _forward(unet, x, k, s, final_block=False),
         "A convolution with its norm stands before the projection: unet.final_block(x) comes first.",
     ),
     Mistake(
         "returns channels before time",
-        lambda n, x, k, s: _forward(n, x, k, s, time_last=True),
+        lambda unet, x, k, s: _forward(unet, x, k, s, time_last=True),
         "Convolutions want (B, C, T); a trajectory is (B, T, Da). Swap back at the end: transpose(1, 2).",
     ),
 )
