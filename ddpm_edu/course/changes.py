@@ -7,12 +7,9 @@ import pickle
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from ddpm_edu.course.changed_trees import Change, Changed, everywhere, put
 from ddpm_edu.course.changes_of_blocks import of_block, of_statement
 from ddpm_edu.course.changes_of_calls import is_method, of_call
-
-Change = tuple[str, Callable[[ast.AST], ast.AST | None]]
-Changed = tuple[Callable[[], str], ast.FunctionDef]
-"""What was changed, said when it is asked for; and the function with the change."""
 
 
 def changes(tree: ast.FunctionDef, common: bool = False) -> Iterator[Changed]:
@@ -65,7 +62,7 @@ def _change(tree: ast.AST, node: ast.AST, change: Callable[[ast.AST], ast.AST | 
     if new is None or new is node:
         return new is not None
     above = [one for one in ast.walk(tree) if any(c is node for c in ast.iter_child_nodes(one))]
-    return bool(above) and _put(above[0], node, new)
+    return bool(above) and put(above[0], node, new)
 
 
 def names_in(tree: ast.FunctionDef) -> list[str]:
@@ -73,61 +70,6 @@ def names_in(tree: ast.FunctionDef) -> list[str]:
     arguments = {node.arg for node in ast.walk(tree) if isinstance(node, ast.arg)}
     stored = {n.id for n in ast.walk(tree) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
     return sorted(arguments | stored)
-
-
-def everywhere(tree: ast.FunctionDef, at: Callable[[ast.AST], Iterator[Change]]) -> Iterator[Changed]:
-    """Copies of the tree with each change that is possible at each node."""
-    packed = pickle.dumps(tree)
-    for index, node in enumerate(ast.walk(tree)):
-        for what, change in at(node):
-            copy = pickle.loads(packed)
-            again = list(ast.walk(copy))
-            target = again[index]
-            new = change(target)
-            if new is None:
-                continue
-            if new is not target:
-                above = next(one for one in again if any(c is target for c in ast.iter_child_nodes(one)))
-                if not _put(above, target, new):
-                    continue
-            yield (lambda what=what, new=new, copy=copy: f"{what}{_near(new, copy)}"), copy
-
-
-def _put(parent: ast.AST, old: ast.AST, new: ast.AST) -> bool:
-    for field, value in ast.iter_fields(parent):
-        if value is old:
-            setattr(parent, field, new)
-            return True
-        if isinstance(value, list) and any(one is old for one in value):
-            value[[one is old for one in value].index(True)] = new
-            return True
-    return False
-
-
-def _near(node: ast.AST, tree: ast.FunctionDef) -> str:
-    """The changed place: its line if that is short, else as much around it as is."""
-    for statement in ast.walk(tree):
-        if not isinstance(statement, ast.stmt) or isinstance(statement, ast.FunctionDef):
-            continue
-        head = [
-            child
-            for child in ast.iter_child_nodes(statement)
-            if not isinstance(child, ast.stmt)  # the body of a loop has lines of its own
-        ]
-        around = [one for child in head for one in ast.walk(child) if _holds(one, node)]
-        if node is not statement and not around:
-            continue
-        texts = [ast.unparse(one).splitlines()[0] for one in (statement, *around)]
-        short = [text for text in texts if len(text) <= _SHORT]
-        return f" (`{max(short, key=len) if short else min(texts, key=len)}`)"
-    return ""
-
-
-_SHORT = 80
-
-
-def _holds(whole: ast.AST, part: ast.AST) -> bool:
-    return isinstance(whole, ast.expr) and any(one is part for one in ast.walk(whole))
 
 
 def _changes_of(node: ast.AST, names: list[str], common: bool) -> Iterator[Change]:
@@ -216,7 +158,9 @@ def _of_operation(node: ast.BinOp) -> Iterator[Change]:
     if isinstance(node.op, ast.Pow):
         yield f"`** {right}` is left out", lambda n: n.left
     else:
-        yield f"`{left}` is left out", lambda n: n.right
+        alone = isinstance(node.op, ast.Sub | ast.Div) and len(left) + len(right) < 40
+        what = f"`{right}` stands where `{ast.unparse(node)}` belongs" if alone else f"`{left}` is left out"
+        yield what, lambda n: n.right
         yield f"`{right}` is left out", lambda n: n.left
     for other, what in _OPERATORS.get(type(node.op), ()):
         yield what, _with(op=other())
@@ -252,6 +196,10 @@ def _of_operation(node: ast.BinOp) -> Iterator[Change]:
         if is_method(call):
             # a * x.clamp(0, 1) read as (a * x).clamp(0, 1)
             yield f"`{call.func.attr}` goes over too much", lambda n, s=side, o=other: _over_all(n, s, o)
+        elif isinstance(call, ast.Call) and len(call.args) == 1:
+            # a @ norm(x) read as norm(a @ x)
+            said = f"`{ast.unparse(call.func)}` goes over too much"
+            yield said, lambda n, s=side: _around_all(n, s)
     if isinstance(node.op, ast.Mult | ast.Div) and _is_call_of_sum(node.left):
         # (1 - a).sqrt() * b read as 1 - a.sqrt() * b
         yield "a bracket is missing", _bracket_of_call
@@ -275,6 +223,13 @@ def _over_all(node: ast.BinOp, side: str, other: str) -> ast.AST:
     whole = ast.BinOp(node.left, node.op, node.right)
     setattr(whole, side, call.func.value)
     call.func.value = whole
+    return call
+
+
+def _around_all(node: ast.BinOp, side: str) -> ast.AST:
+    call = getattr(node, side)
+    setattr(node, side, call.args[0])
+    call.args[0] = node
     return call
 
 

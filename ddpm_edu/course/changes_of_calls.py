@@ -92,6 +92,10 @@ def of_call(node: ast.Call) -> Iterator[Change]:
         # (1 - x).sqrt() read as 1 - x.sqrt(), or as 1.sqrt() - x
         yield "a bracket is missing", lambda n: _to_one_side(n, "right")
         yield f"`{name}` goes over the first part only", lambda n: _to_one_side(n, "left")
+    if not method and len(node.args) == 1 and isinstance(node.args[0], ast.BinOp):
+        # norm(a @ x) read as a @ norm(x)
+        for side in ("right", "left"):
+            yield f"`{name}` goes over one part only", lambda n, side=side: _into_one_side(n, side)
     if method and isinstance(node.func.value, ast.Call) and isinstance(node.func.value.func, ast.Attribute):
         before = node.func.value.func.attr
         yield f"`{name}` comes before `{before}`, not after", _two_exchanged
@@ -138,6 +142,13 @@ def _one_limit(node: ast.Call, keyword: str, place: int) -> ast.Call:
 def _to_one_side(node: ast.Call, side: str) -> ast.AST:
     inside = node.func.value
     node.func.value = getattr(inside, side)
+    setattr(inside, side, node)
+    return inside
+
+
+def _into_one_side(node: ast.Call, side: str) -> ast.AST:
+    inside = node.args[0]
+    node.args[0] = getattr(inside, side)
     setattr(inside, side, node)
     return inside
 

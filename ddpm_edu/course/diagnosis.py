@@ -24,6 +24,7 @@ from torch import Tensor
 from ddpm_edu.course import formulas, repairs, shapes, slips, suspicions
 from ddpm_edu.course.answers import as_wanted, hand_on
 from ddpm_edu.course.calls import Arguments, Fresh, Function, apart, attempt, is_stub, outcome
+from ddpm_edu.course.influence import by_influence
 from ddpm_edu.course.more_cases import with_more
 from ddpm_edu.course.refusals import (
     CheckFailed,
@@ -36,12 +37,12 @@ from ddpm_edu.course.refusals import (
 )
 from ddpm_edu.course.suspicions import Suspicion
 from ddpm_edu.course.two_at_once import two_at_once
-from ddpm_edu.course.unexplained import letters_in, unknown
+from ddpm_edu.course.unexplained import is_explained, letters_in, unknown
 from ddpm_edu.course.unused import about_arguments, misread_arguments, needed_arguments, without_effect
 
 __all__ = ["Arguments", "CheckFailed", "Fresh", "Function", "failure", "outcome", "same"]
 
-SEARCH_SECONDS = 2.0
+SEARCH_SECONDS = 1.2
 """So long, at most, each search for what nobody wrote down takes."""
 
 
@@ -141,9 +142,12 @@ def check_function(
                 raise failure(exercise, f"Your function {mistake.name}.", mistake.hint)
     if not any(isinstance(answers[i], Exception) for i in wrong):
         refuse_new_answers(exercise, function, cases[wrong[0]], answers[wrong[0]], tolerance)
-    if some_value:
-        with apart():
+    with apart():
+        if some_value:
             found = _explained(exercise, function, correct, listed, every, rights, given, others, tolerance)
+        errors = [i for i in wrong if isinstance(answers[i], Exception)]
+        if found is None and errors and not is_explained(answers[errors[0]], cases[errors[0]], exercise):
+            found = repairs.repair(function, every, rights, others, tolerance, SEARCH_SECONDS)
     if found is not None:
         raise failure(exercise, found.what, found.hint)
     raise unknown(exercise, function, correct, cases, answers, expected, wrong)
@@ -178,6 +182,19 @@ def _explained(
         or suspicions.first(needed_arguments(function, cases, expected, tolerance))
         or _formula(exercise, correct, cases, expected, answers, tolerance)
         or suspicions.first(without_effect(function, correct, cases, expected, answers, tolerance))
+        or suspicions.first(
+            by_influence(
+                function,
+                correct,
+                cases,
+                expected,
+                answers,
+                wrong,
+                letters_in(exercise),
+                tolerance,
+                SEARCH_SECONDS / 2,
+            )
+        )
     )
 
 

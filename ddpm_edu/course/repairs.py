@@ -15,6 +15,7 @@ import math
 import textwrap
 import time
 import tokenize
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import chain
 from typing import Any
@@ -23,7 +24,9 @@ import torch
 
 from ddpm_edu.course.answers import as_wanted
 from ddpm_edu.course.calls import Arguments, Function, attempt
-from ddpm_edu.course.changes import Change, Changed, changes, everywhere, in_all_places, names_in
+from ddpm_edu.course.calls_moved import calls_moved
+from ddpm_edu.course.changed_trees import Change, Changed, code_of, everywhere
+from ddpm_edu.course.changes import changes, in_all_places, names_in
 from ddpm_edu.course.changes_of_calls import is_method, is_module
 from ddpm_edu.course.insertions import insertions
 from ddpm_edu.course.refusals import same
@@ -103,7 +106,6 @@ def _source_of(function: Function) -> ast.FunctionDef | None:
 
 def _compiled(tree: ast.FunctionDef, function: Function) -> Function | None:
     """The changed definition among the names that the function sees."""
-    module = ast.fix_missing_locations(ast.Module(body=[tree], type_ignores=[]))
     names: dict[str, Any] = {"torch": torch, "math": math, "F": torch.nn.functional}
     names.update(function.__globals__)
     for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
@@ -112,7 +114,7 @@ def _compiled(tree: ast.FunctionDef, function: Function) -> Function | None:
         except ValueError:  # made later than the function
             return None
     try:
-        exec(compile(module, "<your function, changed>", "exec"), names)
+        exec(code_of(tree, "<your function, changed>"), names)
     except (SyntaxError, ValueError, TypeError, NameError):
         return None
     return names[tree.name]
@@ -140,7 +142,9 @@ def _candidates(tree: ast.FunctionDef) -> Iterator[Changed]:
         everywhere(tree, _of_fill),
         changes(tree),
         everywhere(tree, lambda node: _of_name(node, names)),
+        everywhere(tree, _collapsed),
         in_all_places(tree),
+        calls_moved(tree),
         everywhere(tree, _wrapped),
         everywhere(tree, _wrapped_anew),
         insertions(tree),
@@ -222,6 +226,9 @@ def _of_name(node: ast.AST, names: list[str]) -> Iterator[Change]:
         if not any(keyword.arg == "keepdim" for keyword in node.keywords):
             keep = ast.keyword("keepdim", ast.Constant(True))
             yield "keepdim", lambda n, keep=keep: (n.keywords.append(keep), n)[1]
+        if name in ("std", "var") and not node.keywords:
+            plain = ast.keyword("correction", ast.Constant(0))
+            yield "correction", lambda n, plain=plain: (n.keywords.append(plain), n)[1]
         if name == "range" and len(node.args) in (1, 2):
             yield "reversed", lambda n: ast.parse(f"reversed({ast.unparse(n)})", mode="eval").body
     elif isinstance(node, ast.BinOp) and not any(_is_one(side) for side in (node.left, node.right)):
@@ -239,6 +246,14 @@ def _of_name(node: ast.AST, names: list[str]) -> Iterator[Change]:
                 if getattr(node, field) is None:
                     new = ast.parse(value, mode="eval").body
                     yield "slice", lambda n, f=field, new=new: (setattr(n, f, new), n)[1]
+
+
+def _collapsed(node: ast.AST) -> Iterator[Change]:
+    """A name in place of all that is made of it."""
+    if isinstance(node, ast.BinOp | ast.Call):
+        inside = [one for one in ast.walk(node) if isinstance(one, ast.Name) and not is_module(one)]
+        for name in dict.fromkeys(one.id for one in inside):
+            yield name, lambda _, name=name: ast.Name(name, ast.Load())
 
 
 def _is_one(node: ast.AST) -> bool:
@@ -285,7 +300,9 @@ def _said(before: ast.FunctionDef, after: ast.FunctionDef) -> Suspicion:
             f"Your line `{gone[0].strip()}` is too much: without it all answers are right.", hint
         )
     if len(old) == len(new) and len(gone) == len(come):
-        line = gone[0].strip()
+        line, moved = gone[0].strip(), _moved(gone, come)
+        if moved:
+            return Suspicion(f"In your line {moved}: moved there, it makes all answers right.", hint)
         more = ", and in others," if len(gone) > 1 else ","
         return Suspicion(f"In your line `{_short(line)}`{more} {_words(line, come[0].strip())}", hint)
     return Suspicion(
@@ -293,6 +310,20 @@ def _said(before: ast.FunctionDef, after: ast.FunctionDef) -> Suspicion:
         "right.",
         hint,
     )
+
+
+def _moved(gone: Sequence[str], come: Sequence[str]) -> str:
+    """The words that went from one of two lines to the other; empty if that is not what differs."""
+    if len(gone) != 2:
+        return ""
+    old, new = ([Counter(word for word in _tokens(a) if word not in "()") for a in b] for b in (gone, come))
+    lost = [list((a - b).elements()) for a, b in zip(old, new, strict=True)]
+    won = [list((b - a).elements()) for a, b in zip(old, new, strict=True)]
+    for here, there in ((0, 1), (1, 0)):
+        if lost[here] and not lost[there] and not won[here] and sorted(lost[here]) == sorted(won[there]):
+            lines = f"`{_short(gone[here].strip())}`", f"`{_short(gone[there].strip())}`"
+            return f"{lines[0]}, `{_joined(lost[here])}` stands, and belongs in {lines[1]}"
+    return ""
 
 
 def _lines(tree: ast.FunctionDef) -> list[str]:

@@ -80,7 +80,9 @@ def by_shape(pairs: Pairs, letters: Sequence[str] | None, tolerance: float) -> I
                 )
     for axis in range(right.ndim):
         place = _axis(right, letters, axis)
-        for name, cut in _CUTS.items():
+        # Of two, the first alone and all but the last are the same.
+        cuts = sorted(_CUTS.items(), key=lambda one: one[0].startswith("only") != (answer.ndim < right.ndim))
+        for name, cut in cuts:
             if holds(lambda a, r, axis=axis, cut=cut: close(a.squeeze(), cut(r, axis).squeeze(), tolerance)):
                 yield Suspicion(f"Along {place}, {name}; the rest is right. {tail}", FENCE)
             if answer.ndim == right.ndim and holds(
@@ -162,6 +164,11 @@ def _axes_of(pairs: Pairs, sizes: Sequence[Mapping[str, int]]) -> list[str]:
     for axis in range(count):
         lengths = [a.shape[axis] for a, _ in pairs]
         names = [name for name in sizes[0] if [one.get(name) for one in sizes] == lengths]
+        names = names or [
+            f"{a} + {b}"
+            for a, b in itertools.combinations(sizes[0], 2)
+            if [one.get(a, 0) + one.get(b, 0) for one in sizes] == lengths
+        ]
         found.append("1" if set(lengths) == {1} else names[0] if len(names) == 1 else "")
     return found if all(found) else []
 

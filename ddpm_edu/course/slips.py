@@ -15,7 +15,8 @@ from functools import cache
 from types import FunctionType
 from typing import Any
 
-from ddpm_edu.course.changes import Changed, changes, in_all_places
+from ddpm_edu.course.changed_trees import Changed, code_of
+from ddpm_edu.course.changes import changes, in_all_places
 from ddpm_edu.course.insertions import insertions
 from ddpm_edu.course.options import without_options
 
@@ -117,14 +118,13 @@ def _source_of(function: Function) -> ast.FunctionDef | None:
 
 def _compiled(tree: ast.FunctionDef, function: Function, helpers: tuple[Function, ...]) -> Function | None:
     """The function in a module of its own, with the changed definition of it, or of a helper."""
-    module = ast.fix_missing_locations(ast.Module(body=[tree], type_ignores=[]))
     namespace = dict(function.__globals__)
     for one in (function, *helpers):
         again = FunctionType(one.__code__, namespace, one.__name__, one.__defaults__)
         again.__kwdefaults__ = one.__kwdefaults__
         namespace[one.__name__] = again
     try:
-        exec(compile(module, "<a right solution with a slip>", "exec"), namespace)
+        exec(code_of(tree, "<a right solution with a slip>"), namespace)
     except (SyntaxError, ValueError, TypeError):
         return None
     return namespace[function.__name__]

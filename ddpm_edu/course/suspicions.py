@@ -342,9 +342,9 @@ def letters_of(text: str | None) -> dict[str, list[str]]:
     import re
 
     found = {}
-    for name, axes in re.findall(r"(\w+) \(([A-Z][\w',+* ]*)\)", text or ""):
+    for name, axes in re.findall(r"(\w+) \(((?:\d,? ?)?[A-Z][\w',+* -]*)\)", text or ""):
         found[name] = [axis.strip() for axis in axes.split(",") if axis.strip()]
-    arrow = re.search(r"-> [^(`]*\(([A-Z][\w',+* ]*)\)", text or "")
+    arrow = re.search(r"-> [^(`]*\(([A-Z][\w',+* -]*)\)", text or "")
     if arrow:
         found[""] = [axis.strip() for axis in arrow[1].split(",") if axis.strip()]
     return found

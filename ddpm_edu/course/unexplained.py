@@ -8,10 +8,16 @@ from typing import Any
 from torch import Tensor
 
 from ddpm_edu.course import handed_functions, partly, raised, suspicions
-from ddpm_edu.course.calls import Arguments, Function, students_line
+from ddpm_edu.course.calls import Arguments, Function, apart, students_line
+from ddpm_edu.course.conditions import right_where, wrong_just_where
 from ddpm_edu.course.places import shown, where_wrong
 from ddpm_edu.course.refusals import CheckFailed, failure
+from ddpm_edu.course.small_examples import small_example
 from ddpm_edu.course.suspicions import Suspicion
+
+TOLERANCE = 1e-4
+SECONDS = 0.6
+"""So long, at most, circumstances are looked for."""
 
 
 def letters_in(exercise: str) -> dict[str, list[str]]:
@@ -19,6 +25,11 @@ def letters_in(exercise: str) -> dict[str, list[str]]:
     from ddpm_edu.course import checks
 
     return suspicions.letters_of(getattr(checks, exercise).__doc__ if exercise in checks.names() else None)
+
+
+def is_explained(error: Exception, case: Arguments, exercise: str) -> bool:
+    """Whether it can be said why this call raised that."""
+    return raised.explained(error, case, letters_in(exercise)) is not None
 
 
 def unknown(
@@ -33,23 +44,32 @@ def unknown(
     """What can be said about an answer that nothing explains: which calls are wrong, and where in them."""
     errors = [i for i in wrong if isinstance(answers[i], Exception)]
     at = errors[0] if errors else wrong[0]
+    letters = letters_in(exercise)
     when = partly.when(cases, wrong)
     hint = f"This was with {shown(cases[at])}. {'' if when else _which(cases, wrong)}"
+    found = None
     if errors:
         error = answers[at]
-        said = f"It raises {type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
+        what = f"It raises {type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
         place = students_line(error, function)
-        said += f"\n  in {place}" if place else ""
-        found = raised.explained(error, cases[at], letters_in(exercise))
-        what = f"{found.what}\n  {said}" if found else said
-        hint += found.hint if found else "Open the first hint, or print the parts."
+        what += f"\n  in {place}" if place else ""
+        found = raised.explained(error, cases[at], letters)
     else:
         what = where_wrong(answers[at], expected[at])
-        found, where = handed_functions.by_calls(function, correct, [cases[i] for i in wrong], 1e-4)
+        just = wrong_just_where(cases, answers, expected, letters)
+        what += f"\n  It is wrong where {just}, and right everywhere else." if just else ""
+        found, where = handed_functions.by_calls(function, correct, [cases[i] for i in wrong], TOLERANCE)
         found = found or _partly(answers, expected)
-        what = f"{found.what}\n  {what}" if found else what
         hint += f"{where} " if where else ""
-        hint += found.hint if found else "Open the first hint, or print the parts."
+    if found is None:
+        with apart():
+            if not when:
+                said = right_where(function, correct, cases, wrong, letters, TOLERANCE, SECONDS)
+                what += f"\n  It is right where {said}." if said else ""
+            example = small_example(function, correct, [cases[i] for i in wrong], letters, TOLERANCE)
+        hint = f"{example} " if example else hint
+    what = f"{found.what}\n  {what}" if found else what
+    hint += found.hint if found else "Open the first hint, or print the parts."
     if when:
         what = f"It is right where {when}, and wrong in the {len(wrong)} other calls.\n  {what}"
     return failure(exercise, what, hint)
@@ -62,7 +82,7 @@ def _partly(answers: Sequence[Any], expected: Sequence[Any]) -> Suspicion | None
         for a, r in zip(answers, expected, strict=True)
         if isinstance(a, Tensor) and isinstance(r, Tensor) and a.shape == r.shape
     ]
-    return suspicions.first(partly.partly(*zip(*pairs, strict=True), 1e-4)) if pairs else None
+    return suspicions.first(partly.partly(*zip(*pairs, strict=True), TOLERANCE)) if pairs else None
 
 
 def _which(cases: Sequence[Arguments], wrong: Sequence[int]) -> str:

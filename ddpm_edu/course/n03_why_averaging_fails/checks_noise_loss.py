@@ -28,7 +28,9 @@ def _denoise(noisy: Tensor, timestep: Any) -> Tensor:
 
 
 def noise_loss(function: Function) -> None:
-    """Checks `function(denoise, clean (B, T, Da), noise, timestep (B,), alpha_bar (K,)) -> loss ()`.
+    """Checks `function(denoise, clean, noise, timestep (B,), alpha_bar (K,)) -> loss ()`.
+
+    Axes: clean (B, T, Da) and noise (B, T, Da).
 
     Raises:
         CheckFailed: if it is wrong, with what is wrong.

@@ -20,7 +20,9 @@ def _cases(B: int, T: int, D: int, seed: int) -> tuple[Tensor, Tensor, torch.Gen
 
 
 def masked_loss(function: Function) -> None:
-    """Checks `function(prediction, target, condition_mask) -> loss ()`, all (B, T, D), the mask bool.
+    """Checks `function(prediction, target, condition_mask) -> loss ()`.
+
+    Axes: prediction (B, T, D), target (B, T, D) and condition_mask (B, T, D), which is bool.
 
     Raises:
         CheckFailed: if it is wrong, with what is wrong.

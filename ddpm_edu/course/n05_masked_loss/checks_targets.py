@@ -172,7 +172,9 @@ V_TARGET_MISTAKES = (
 
 
 def sample_from_epsilon(function: Function) -> None:
-    """Checks `function(noisy (B, T, Da), epsilon (B, T, Da), timestep (B,), alpha_bar (K,)) -> x_0`.
+    """Checks `function(noisy, epsilon, timestep (B,), alpha_bar (K,)) -> x_0 (B, T, Da)`.
+
+    Axes: noisy (B, T, Da) and epsilon (B, T, Da).
 
     Raises:
         CheckFailed: if it is wrong, with what is wrong.

@@ -195,7 +195,9 @@ class ReverseStep:
 
 
 def reverse_step(function: Function) -> None:
-    """Checks `function(epsilon, noisy, noise (B, T, Da) each, timestep: int, betas (K,)) -> (B, T, Da)`.
+    """Checks `function(epsilon, noisy, noise, timestep: int, betas (K,)) -> (B, T, Da)`.
+
+    Axes: epsilon (B, T, Da), noisy (B, T, Da) and noise (B, T, Da).
 
     Raises:
         CheckFailed: if it is wrong, with what is wrong.

@@ -27,6 +27,8 @@ def _denoise_step(trajectory: Tensor, k: Tensor | int) -> Tensor:
 def inpaint(function: Function) -> None:
     """Checks `function(denoise_step, timesteps, condition_data, condition_mask, noise) -> (B, T, D)`.
 
+    Axes: condition_data (B, T, D), condition_mask (B, T, D) and noise (B, T, D).
+
     Raises:
         CheckFailed: if it is wrong, with what is wrong.
     """
@@ -191,6 +193,8 @@ INPAINT_MISTAKES = (
 
 def training_input(function: Function) -> None:
     """Checks `function(clean, noise, alpha_bar_k (B,), condition_mask) -> (B, T, D)`, what the network sees.
+
+    Axes: clean (B, T, D), noise (B, T, D) and condition_mask (B, T, D).
 
     Raises:
         CheckFailed: if it is wrong, with what is wrong.

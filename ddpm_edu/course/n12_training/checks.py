@@ -106,7 +106,7 @@ LEARNING_RATE_MISTAKES = (
 
 
 def ema_update(function: Function) -> None:
-    """Checks `function(average, weights, decay) -> average`, a new tensor.
+    """Checks `function(average (R, C), weights (R, C), decay) -> average (R, C)`, a new tensor.
 
     Raises:
         CheckFailed: if it is wrong, with what is wrong.

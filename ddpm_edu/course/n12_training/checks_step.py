@@ -9,7 +9,7 @@ from ddpm_edu.course.diagnosis import Function, Mistake, check_function
 
 
 def train_by_hand(function: Function) -> None:
-    """Checks `function(weights, x, y, rate, decay, steps) -> weights (D,)`: AdamW on a linear map.
+    """Checks `function(weights (D,), x (N, D), y (N,), rate, decay, steps) -> weights (D,)`: AdamW, linear.
 
     Raises:
         CheckFailed: if it is wrong, with what is wrong.

@@ -19,7 +19,9 @@ BETAS = torch.tensor([0.04, 0.1, 0.17, 0.3, 0.45, 0.7])  # (K,)
 
 
 def ddim_step(function: Function) -> None:
-    """Checks `function(epsilon, noisy (B, T, Da), timestep: int, previous: int, betas (K,)) -> (B, T, Da)`.
+    """Checks `function(epsilon, noisy, timestep: int, previous: int, betas (K,)) -> (B, T, Da)`.
+
+    Axes: epsilon (B, T, Da) and noisy (B, T, Da).
 
     Raises:
         CheckFailed: if it is wrong, with what is wrong.

@@ -15,7 +15,7 @@ from ddpm_edu.diffusion.schedule import make_noise_schedule
 
 
 def outline_coefficients(function: Function) -> None:
-    """Checks `function(beta, k) -> (3,)`: the alpha, gamma and sigma of one denoising step.
+    """Checks `function(beta (K,), k) -> (3,)`: the alpha, gamma and sigma of one denoising step.
 
     Raises:
         CheckFailed: if it is wrong, with what is wrong.
@@ -25,10 +25,7 @@ def outline_coefficients(function: Function) -> None:
         function,
         _coefficients,
         COEFFICIENT_MISTAKES,
-        [
-            {"beta": make_noise_schedule(K).beta, "k": k}
-            for K, k in ((100, 60), (100, 7), (20, 12))
-        ],
+        [{"beta": make_noise_schedule(K).beta, "k": k} for K, k in ((100, 60), (100, 7), (20, 12))],
         "The outline's three letters are DDPM's own numbers.",
         tolerance=1e-5,
     )
@@ -103,6 +100,8 @@ COEFFICIENT_MISTAKES = (
 def condition_tokens(function: Function) -> None:
     """Checks `function(time_token, obs_tokens, cond_pos_emb) -> (B, 1+S, E)`.
 
+    Axes: time_token (B, 1, E), obs_tokens (B, S, E) and cond_pos_emb (1, L, E).
+
     Raises:
         CheckFailed: if it is wrong, with what is wrong.
     """
@@ -172,6 +171,8 @@ TOKEN_MISTAKES = (
 
 def pre_norm(function: Function) -> None:
     """Checks `function(x, attend, expand, contract) -> (B, N, E)`: one layer, its norms first.
+
+    Axes: x (B, N, E), attend (N, N), expand (E, 4E) and contract (4E, E).
 
     Raises:
         CheckFailed: if it is wrong, with what is wrong.

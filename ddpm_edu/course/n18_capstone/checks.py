@@ -111,6 +111,8 @@ LEVEL_MISTAKES = (
 def policy_loss(function: Function) -> None:
     """Checks `function(trajectory, noise, k, alpha_bar, predict) -> loss ()`.
 
+    Axes: trajectory (B, T, D), noise (B, T, D), k (B,) and alpha_bar (K,).
+
     Raises:
         CheckFailed: if it is wrong, with what is wrong.
     """
@@ -163,7 +165,9 @@ LOSS_MISTAKES = (
     ),
     Mistake(
         "gives every trajectory the diffusion step of the first",
-        lambda x, e, k, a, predict: (predict(_noisy(x, e, k[:1].expand(len(x)), a), k[:1]) - e).square().mean(),
+        lambda x, e, k, a, predict: (
+            (predict(_noisy(x, e, k[:1].expand(len(x)), a), k[:1]) - e).square().mean()
+        ),
         "k is (B,): one step for each trajectory. alpha_bar[k] is (B,) too, and wants two more axes.",
     ),
     Mistake(
@@ -191,6 +195,8 @@ LOSS_MISTAKES = (
 
 def policy_sample(function: Function) -> None:
     """Checks `function(noise, alpha_bar, levels, predict) -> trajectory (B, T, D)`, DDIM without noise.
+
+    Axes: noise (B, T, D), alpha_bar (K,) and levels (L,).
 
     Raises:
         CheckFailed: if it is wrong, with what is wrong.

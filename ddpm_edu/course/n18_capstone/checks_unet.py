@@ -32,6 +32,8 @@ def _unet(levels: int) -> ConditionalUnet1D:
 def unet_forward(function: Function) -> None:
     """Checks `function(unet, noisy, k, seen) -> prediction (B, T, Da)`.
 
+    Axes: noisy (B, T, Da), k (B,) and seen (B, Do).
+
     Raises:
         CheckFailed: if it is wrong, with what is wrong.
     """

@@ -14,7 +14,7 @@ from ddpm_edu.diffusion.schedule import make_noise_schedule
 
 
 def score_from_noise(function: Function) -> None:
-    """Checks `function(epsilon, alpha_bar) -> score`, epsilon (B, D), alpha_bar (B,).
+    """Checks `function(epsilon (B, D), alpha_bar (B,)) -> score (B, D)`.
 
     Raises:
         CheckFailed: if it is wrong, with what is wrong.
@@ -73,7 +73,7 @@ SCORE_MISTAKES = (
 
 
 def bound_weights(function: Function) -> None:
-    """Checks `function(beta) -> (K-1,)`: what the bound multiplies the squared error of step 1 … K-1 by.
+    """Checks `function(beta (K,)) -> (K-1,)`: what the bound multiplies the squared error of step 1 … K-1 by.
 
     Raises:
         CheckFailed: if it is wrong, with what is wrong.
@@ -132,7 +132,9 @@ WEIGHT_MISTAKES = (
 
 
 def ddim_with_eta(function: Function) -> None:
-    """Checks `function(x, epsilon, here, there, eta, noise) -> x at the next level`.
+    """Checks `function(x, epsilon, here, there, eta, noise) -> x at the next level (B, D)`.
+
+    Axes: x (B, D), epsilon (B, D) and noise (B, D).
 
     Raises:
         CheckFailed: if it is wrong, with what is wrong.
