@@ -157,6 +157,10 @@ def _of_operation(node: ast.BinOp) -> Iterator[Change]:
     left, right = ast.unparse(node.left), ast.unparse(node.right)
     if isinstance(node.op, ast.Pow):
         yield f"`** {right}` is left out", lambda n: n.left
+        if isinstance(node.left, ast.BinOp):
+            # (a / b) ** 2 read as a / b ** 2
+            for side in ("right", "left"):
+                yield f"`** {right}` goes over one part only", lambda n, side=side: _power_of_one(n, side)
     else:
         alone = isinstance(node.op, ast.Sub | ast.Div) and len(left) + len(right) < 40
         what = f"`{right}` stands where `{ast.unparse(node)}` belongs" if alone else f"`{left}` is left out"
@@ -196,6 +200,10 @@ def _of_operation(node: ast.BinOp) -> Iterator[Change]:
         if is_method(call):
             # a * x.clamp(0, 1) read as (a * x).clamp(0, 1)
             yield f"`{call.func.attr}` goes over too much", lambda n, s=side, o=other: _over_all(n, s, o)
+        elif _is_power(call):
+            # a / b ** 2 read as (a / b) ** 2
+            said = f"`** {ast.unparse(call.right)}` goes over too much"
+            yield said, lambda n, s=side: _power_of_all(n, s)
         elif isinstance(call, ast.Call) and len(call.args) == 1:
             # a @ norm(x) read as norm(a @ x)
             said = f"`{ast.unparse(call.func)}` goes over too much"
@@ -203,6 +211,12 @@ def _of_operation(node: ast.BinOp) -> Iterator[Change]:
     if isinstance(node.op, ast.Mult | ast.Div) and _is_call_of_sum(node.left):
         # (1 - a).sqrt() * b read as 1 - a.sqrt() * b
         yield "a bracket is missing", _bracket_of_call
+
+
+def _power_of_one(node: ast.BinOp, side: str) -> ast.AST:
+    inside = node.left
+    setattr(inside, side, ast.BinOp(getattr(inside, side), ast.Pow(), node.right))
+    return inside
 
 
 def _is_power(node: ast.expr) -> bool:
@@ -224,6 +238,12 @@ def _over_all(node: ast.BinOp, side: str, other: str) -> ast.AST:
     setattr(whole, side, call.func.value)
     call.func.value = whole
     return call
+
+
+def _power_of_all(node: ast.BinOp, side: str) -> ast.AST:
+    power = getattr(node, side)
+    setattr(node, side, power.left)
+    return ast.BinOp(node, ast.Pow(), power.right)
 
 
 def _around_all(node: ast.BinOp, side: str) -> ast.AST:

@@ -90,6 +90,10 @@ def _differ(
             if isinstance(a, Tensor) and isinstance(b, Tensor) and a.shape != b.shape:
                 said = f"has the shape {tuple(a.shape)}; {tuple(b.shape)} is right"
                 return Suspicion(f"{of}{argument} {said}."), ""
+            for which, value in case.items():
+                if isinstance(value, Tensor) and _alike(a, value, tolerance):
+                    what = f"{of}{argument} is `{which}` as it came, and it should be another."
+                    return Suspicion(what, "What is to be made of it before?"), ""
             for before in range(number):
                 if place < len(mine[before]) and _alike(a, mine[before][place], tolerance):
                     what = f"{of}{argument} is the same as in call {before + 1}, and it should be another."

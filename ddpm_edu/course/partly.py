@@ -22,6 +22,31 @@ def partly(answers: Sequence[Tensor], rights: Sequence[Tensor], tolerance: float
     yield from _by_call(answers, rights, tolerance)
     yield from _rounded(answers, rights)
     yield from _by_column(answers, rights, tolerance)
+    yield from _summed(answers, rights, tolerance)
+
+
+def _summed(answers: Sequence[Tensor], rights: Sequence[Tensor], tolerance: float) -> Iterator[Suspicion]:
+    """Whether the sums along an axis are right, or the differences, and the entries are not."""
+    for axis in range(min(r.ndim for r in rights)):
+        if any(r.shape[axis] < 2 for r in rights):
+            continue
+        where = f"along axis {axis}" if rights[0].ndim > 1 else ""
+        pair = all(r.shape[axis] == 2 for r in rights)
+        sums = [(a.sum(axis), r.sum(axis)) for a, r in zip(answers, rights, strict=True)]
+        steps = [(a.diff(dim=axis), r.diff(dim=axis)) for a, r in zip(answers, rights, strict=True)]
+        if _tell(sums, tolerance):
+            what = "The middle between your two numbers is right, and how far they lie apart is not"
+            what = what if pair else f"The sum of your entries {where} is right, and how it is shared is not"
+            yield Suspicion(f"{what}.".replace(" ,", ","), "Compute that part alone, and print it.")
+        if _tell(steps, tolerance):
+            what = "Your two numbers lie as far apart as they should, but their middle is wrong"
+            what = what if pair else f"Your entries differ {where} as they should, but all are moved"
+            yield Suspicion(f"{what}.".replace(" ,", ","), "Where does it begin: what is the first of them?")
+
+
+def _tell(pairs: Sequence[tuple[Tensor, Tensor]], tolerance: float) -> bool:
+    alike = all(bool(_close(a, r, tolerance).all()) for a, r in pairs)
+    return alike and torch.cat([r.flatten() for _, r in pairs]).unique().numel() > 3
 
 
 def _mostly(answers: Sequence[Tensor], rights: Sequence[Tensor], tolerance: float) -> Iterator[Suspicion]:

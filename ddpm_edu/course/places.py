@@ -29,6 +29,8 @@ def _shown(value: Any) -> str:
         return f"{tuple(value.shape)}" if value.ndim else value_of(value)
     if isinstance(value, float):
         return f"{value:.4g}"
+    if isinstance(value, torch.nn.Module):
+        return f"({type(value).__name__})"
     if isinstance(value, Fresh) or callable(value):
         return "(a function)"
     return str(value) if isinstance(value, int | list) else f"({type(value).__name__})"

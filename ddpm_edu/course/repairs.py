@@ -226,7 +226,7 @@ def _of_name(node: ast.AST, names: list[str]) -> Iterator[Change]:
         if not any(keyword.arg == "keepdim" for keyword in node.keywords):
             keep = ast.keyword("keepdim", ast.Constant(True))
             yield "keepdim", lambda n, keep=keep: (n.keywords.append(keep), n)[1]
-        if name in ("std", "var") and not node.keywords:
+        if name in ("std", "var") and not any(one.arg in ("correction", "unbiased") for one in node.keywords):
             plain = ast.keyword("correction", ast.Constant(0))
             yield "correction", lambda n, plain=plain: (n.keywords.append(plain), n)[1]
         if name == "range" and len(node.args) in (1, 2):
@@ -235,6 +235,11 @@ def _of_name(node: ast.AST, names: list[str]) -> Iterator[Change]:
         for operator in (ast.Add, ast.Sub, ast.Mult, ast.Div, ast.FloorDiv, ast.MatMult):
             if not isinstance(node.op, operator):
                 yield "operator", lambda n, o=operator: (setattr(n, "op", o()), n)[1]
+        if isinstance(node.op, ast.BitOr | ast.BitAnd):
+            yield "equal", lambda n: ast.Compare(n.left, [ast.Eq()], [n.right])
+        for axis in (0, 1, -1) if isinstance(node.op, ast.Add) else ():
+            both = f"torch.cat([{ast.unparse(node.left)}, {ast.unparse(node.right)}], {axis})"
+            yield "joined", lambda _, both=both: ast.parse(both, mode="eval").body
     elif isinstance(node, ast.Constant) and type(node.value) in (int, float):
         for other in (-2, -1, 0, 1, 2, 3, 0.5, 1.0, 0.0):
             yield "number", lambda n, o=other: (setattr(n, "value", o), n)[1] if o != n.value else None
@@ -317,12 +322,12 @@ def _moved(gone: Sequence[str], come: Sequence[str]) -> str:
     if len(gone) != 2:
         return ""
     old, new = ([Counter(word for word in _tokens(a) if word not in "()") for a in b] for b in (gone, come))
-    lost = [list((a - b).elements()) for a, b in zip(old, new, strict=True)]
-    won = [list((b - a).elements()) for a, b in zip(old, new, strict=True)]
+    lost, won = ([a - b for a, b in zip(*both, strict=True)] for both in ((old, new), (new, old)))
     for here, there in ((0, 1), (1, 0)):
-        if lost[here] and not lost[there] and not won[here] and sorted(lost[here]) == sorted(won[there]):
+        if lost[here] and not lost[there] and not won[here] and lost[here] == won[there]:
             lines = f"`{_short(gone[here].strip())}`", f"`{_short(gone[there].strip())}`"
-            return f"{lines[0]}, `{_joined(lost[here])}` stands, and belongs in {lines[1]}"
+            words = _joined([word for word in _tokens(gone[here]) if word in lost[here]])
+            return f"{lines[0]}, `{words}` stands, and belongs in {lines[1]}"
     return ""
 
 

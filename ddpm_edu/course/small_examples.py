@@ -63,8 +63,10 @@ def _smaller(
     def is_wrong(other: Arguments) -> bool:
         right = attempt(correct, other, seconds=0.3)
         answer = as_wanted(attempt(function, other, seconds=0.3), right)
-        both = isinstance(right, Tensor) and isinstance(answer, Tensor)
-        return both and bool(torch.isfinite(right.double()).all()) and not same(answer, right, tolerance)
+        for one in (right, answer):
+            if not isinstance(one, Tensor) or not bool(torch.isfinite(one.double()).all()):
+                return False
+        return not same(answer, right, tolerance)
 
     for letter in dict.fromkeys(letter for name in case for letter in letters.get(name, ())):
         for length in (1, 2, 3):

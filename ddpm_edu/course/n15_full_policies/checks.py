@@ -14,7 +14,8 @@ def training_memory(function: Function) -> None:
     Raises:
         CheckFailed: if it is wrong, with what is wrong.
     """
-    cases = [{"parameters": torch.tensor([1.0, 4583303.0])}, {"parameters": torch.tensor([65878279.0])}]
+    counts = ([4583303.0, 65878279.0, 1.0], [11700.0])
+    cases = [{"parameters": torch.tensor(one)} for one in counts]
     mistakes = [Mistake(name, lambda p, c=copies: c * p, hint) for name, copies, hint in MEMORY]
     check_function(
         "training_memory", function, _training_memory, mistakes, cases, "Activations come on top of it."
@@ -144,7 +145,11 @@ def episodes_needed(function: Function) -> None:
             "half_width": torch.tensor([0.1, 0.02, 0.01]),
             "z": torch.tensor(1.96),
         },
-        {"rate": torch.tensor([0.9]), "half_width": torch.tensor([0.05]), "z": torch.tensor(2.576)},
+        {
+            "rate": torch.tensor([0.9, 0.5]),
+            "half_width": torch.tensor([0.05, 0.3]),
+            "z": torch.tensor(2.576),
+        },
     ]
     mistakes = [Mistake(name, wrong, hint) for name, wrong, hint in NEEDED]
     check_function(
