@@ -14,6 +14,7 @@ import contextlib
 import io
 import linecache
 import math
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -67,6 +68,7 @@ UNNAMED = (
 def is_named(verdict: str) -> bool:
     """Whether a message says what the function does, and not only that, or where, its answer is wrong."""
     line = verdict.splitlines()[1].strip() if verdict else ""
+    line = re.sub(r"^Of your \w+ answer: ", "", line)
     return bool(line) and not line.startswith(UNNAMED) and "entries are wrong" not in line
 
 

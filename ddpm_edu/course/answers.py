@@ -59,8 +59,8 @@ def as_wanted(answer: Any, right: Any) -> Any:
     if isinstance(right, tuple) and isinstance(answer, Tensor) and answer.shape[:1] == (len(right),):
         return answer.unbind()
     if isinstance(answer, tuple) and isinstance(right, Tensor):
-        shapes = {part.shape for part in answer if isinstance(part, Tensor)}
-        return torch.stack(answer) if len(shapes) == 1 and len({p.dtype for p in answer}) == 1 else answer
+        kinds = {(part.shape, part.dtype) if isinstance(part, Tensor) else None for part in answer}
+        return torch.stack(answer) if len(kinds) == 1 and None not in kinds else answer
     return answer
 
 

@@ -26,6 +26,8 @@ Arguments = Mapping[str, Any]
 
 SECONDS = 10.0
 """So long may a call of a student's function compute; the checks' inputs are small."""
+MOMENT = 0.1
+"""So long when something is tried: of a thousand changed functions some never end."""
 _COURSE = Path(__file__).parent
 
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ddpm_edu.course.answers import as_wanted
-from ddpm_edu.course.calls import Arguments, Function, attempt
+from ddpm_edu.course.calls import MOMENT, Arguments, Function, attempt
 from ddpm_edu.course.refusals import same
 from ddpm_edu.course.suspicions import NOT_DEFINED
 
@@ -67,12 +67,12 @@ def _in_it(
         other = change(case)
     except NOT_DEFINED:
         return True
-    right = attempt(correct, other, seconds=0.3) if other is not None else None
+    right = attempt(correct, other, seconds=MOMENT) if other is not None else None
     if not isinstance(right, Tensor | tuple):
         return True
     if not all(bool(torch.isfinite(part.double()).all()) for part in _parts(right)):
         return True
-    answer = as_wanted(attempt(function, other, seconds=0.3), right)
+    answer = as_wanted(attempt(function, other, seconds=MOMENT), right)
     return right if same(answer, right, tolerance) else False
 
 

@@ -23,7 +23,7 @@ from torch import Tensor
 
 from ddpm_edu.course import formulas, repairs, shapes, slips, suspicions
 from ddpm_edu.course.answers import as_wanted, hand_on
-from ddpm_edu.course.calls import Arguments, Fresh, Function, apart, attempt, is_stub, outcome
+from ddpm_edu.course.calls import MOMENT, Arguments, Fresh, Function, apart, attempt, is_stub, outcome
 from ddpm_edu.course.influence import by_influence
 from ddpm_edu.course.more_cases import with_more
 from ddpm_edu.course.refusals import (
@@ -225,7 +225,7 @@ def _likeness(
     values = undefined = 0
     exact = True
     for i in order:
-        other = as_wanted(attempt(function, cases[i], seconds=0.3), answers[i])
+        other = as_wanted(attempt(function, cases[i], seconds=MOMENT), answers[i])
         counts = listed or i in wrong
         if same(answers[i], other, tolerance):
             values += counts and not isinstance(other, Exception)

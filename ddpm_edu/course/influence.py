@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ddpm_edu.course.answers import as_wanted
-from ddpm_edu.course.calls import Arguments, Function, attempt
+from ddpm_edu.course.calls import MOMENT, Arguments, Function, attempt
 from ddpm_edu.course.suspicions import NOT_DEFINED, Pairs, Suspicion, by_value, close, first
 
 Places = frozenset[int]
@@ -121,7 +121,7 @@ def _changed(function: Function, cases: Sequence[Arguments], before: Tensor, axi
     """Where an answer changes, along one of its axes; None if that cannot be said."""
     found: set[int] = set()
     for case in cases:
-        after = as_wanted(attempt(function, case, seconds=0.3), before)
+        after = as_wanted(attempt(function, case, seconds=MOMENT), before)
         if not _is_plain(after) or after.shape != before.shape:
             return None
         far = (after.double() - before.double()).abs() > 1e-5 * (1 + before.double().abs())
@@ -214,8 +214,8 @@ def _added(
     pairs, says_something = [], False
     for case, answer, right in zip(cases, answers, expected, strict=True):
         without = {**case, name: torch.zeros_like(case[name])}
-        theirs = as_wanted(attempt(correct, without), right)
-        mine = as_wanted(attempt(function, without, seconds=0.3), right)
+        theirs = as_wanted(attempt(correct, without, seconds=MOMENT), right)
+        mine = as_wanted(attempt(function, without, seconds=MOMENT), right)
         if not (_is_plain(theirs) and _is_plain(mine)) or mine.shape != right.shape:
             return []
         if theirs.shape != right.shape or not close(mine.detach(), theirs.detach(), tolerance):

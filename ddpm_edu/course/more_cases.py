@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ddpm_edu.course.answers import as_wanted
-from ddpm_edu.course.calls import Arguments, Function, outcome
+from ddpm_edu.course.calls import MOMENT, Arguments, Function, outcome
 
 MOST = 10
 """So many further calls of each kind at most."""
@@ -33,10 +33,10 @@ def with_more(
     """
     every, expected, given = list(cases), [outcome(correct, case) for case in cases], list(answers)
     for case in _mixed(cases):
-        right = outcome(correct, case, quiet=True)
+        right = outcome(correct, case, quiet=True, seconds=MOMENT)
         if isinstance(right, Exception):
             continue
-        answer = as_wanted(outcome(function, case, quiet=True, seconds=0.3), right)
+        answer = as_wanted(outcome(function, case, quiet=True, seconds=MOMENT), right)
         if isinstance(answer, type(right)):
             every.append(case)
             expected.append(right)

@@ -23,7 +23,7 @@ from typing import Any
 import torch
 
 from ddpm_edu.course.answers import as_wanted
-from ddpm_edu.course.calls import Arguments, Function, attempt
+from ddpm_edu.course.calls import MOMENT, Arguments, Function, attempt
 from ddpm_edu.course.calls_moved import calls_moved
 from ddpm_edu.course.changed_trees import Change, Changed, code_of, everywhere
 from ddpm_edu.course.changes import changes, in_all_places, names_in
@@ -65,7 +65,7 @@ def repair(
             return None
         other = _compiled(changed, function)
         if other is not None and all(
-            same(as_wanted(attempt(other, cases[i], seconds=0.3), expected[i]), expected[i], tolerance)
+            same(as_wanted(attempt(other, cases[i], seconds=MOMENT), expected[i]), expected[i], tolerance)
             for i in order
         ):
             return _said(tree, changed)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ddpm_edu.course.answers import as_wanted
-from ddpm_edu.course.calls import Arguments, Function, attempt
+from ddpm_edu.course.calls import MOMENT, Arguments, Function, attempt
 from ddpm_edu.course.refusals import same
 
 MOST = 12
@@ -40,8 +40,8 @@ def small_example(
         if not all(isinstance(value, Tensor | int | float | list) for value in case.values()):
             continue
         small = _smaller(function, correct, case, letters, tolerance)
-        right = attempt(correct, small)
-        answer = as_wanted(attempt(function, small), right)
+        right = attempt(correct, small, seconds=MOMENT)
+        answer = as_wanted(attempt(function, small, seconds=MOMENT), right)
         numbers = sum(value.numel() for value in small.values() if isinstance(value, Tensor))
         if not isinstance(right, Tensor) or max(numbers, right.numel()) > MOST:
             continue
@@ -61,8 +61,8 @@ def _smaller(
     tolerance: float,
 ) -> Arguments:
     def is_wrong(other: Arguments) -> bool:
-        right = attempt(correct, other, seconds=0.3)
-        answer = as_wanted(attempt(function, other, seconds=0.3), right)
+        right = attempt(correct, other, seconds=MOMENT)
+        answer = as_wanted(attempt(function, other, seconds=MOMENT), right)
         for one in (right, answer):
             if not isinstance(one, Tensor) or not bool(torch.isfinite(one.double()).all()):
                 return False

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from ddpm_edu.course.answers import as_wanted
-from ddpm_edu.course.calls import Arguments, Function, attempt
+from ddpm_edu.course.calls import MOMENT, Arguments, Function, attempt
 from ddpm_edu.course.misreadings import MISREADINGS
 from ddpm_edu.course.refusals import same
 from ddpm_edu.course.suspicions import NOT_DEFINED, VALUES, Suspicion, close
@@ -42,7 +42,8 @@ def two_at_once(
     known = []
     for name, hint, function in mistakes:
         theirs = [
-            as_wanted(attempt(function, case, seconds=0.3), a) for case, a in zip(cases, answers, strict=True)
+            as_wanted(attempt(function, case, seconds=MOMENT), a)
+            for case, a in zip(cases, answers, strict=True)
         ]
         if not any(isinstance(one, Exception | tuple) for one in theirs):
             known.append((name, hint, function, theirs))
@@ -77,7 +78,7 @@ def _gives(
         other = {**case, name: change(case[name])}
     except NOT_DEFINED:
         return False
-    return same(answer, as_wanted(attempt(function, other, seconds=0.3), answer), tolerance)
+    return same(answer, as_wanted(attempt(function, other, seconds=MOMENT), answer), tolerance)
 
 
 def _then(answers: Sequence[Tensor], theirs: Sequence[Tensor], tolerance: float) -> Iterator[str]:

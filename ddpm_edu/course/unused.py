@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ddpm_edu.course.answers import as_wanted
-from ddpm_edu.course.calls import Arguments, Fresh, Function, globals_read, is_read, outcome
+from ddpm_edu.course.calls import MOMENT, Arguments, Fresh, Function, globals_read, is_read, outcome
 from ddpm_edu.course.misreadings import MISREADINGS, NEEDED, OF_TWO, OF_VALUES
 from ddpm_edu.course.suspicions import NOT_DEFINED, Suspicion, close
 
@@ -135,7 +135,7 @@ def _gives(
     """Whether the right function gives the student's answers, if its arguments are changed so."""
     for case, answer in zip(cases, answers, strict=True):
         try:
-            other = outcome(correct, change(dict(case)), quiet=True)
+            other = outcome(correct, change(dict(case)), quiet=True, seconds=MOMENT)
         except NOT_DEFINED:
             return False
         if not _same(as_wanted(other, answer), answer, tolerance):
@@ -165,7 +165,7 @@ def _matters(
     """Whether an answer changes with this argument."""
     for case, answer in zip(cases, answers, strict=True):
         for other in _others(case[name], [one[name] for one in cases]):
-            changed = outcome(function, {**case, name: other}, quiet=True)
+            changed = outcome(function, {**case, name: other}, quiet=True, seconds=MOMENT)
             if not _same(as_wanted(changed, answer), answer, 1e-3 * tolerance):
                 return True
     return False
