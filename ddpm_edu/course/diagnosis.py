@@ -169,31 +169,27 @@ def _explained(
     found = None
     if not errors:
         found = _suspicion(exercise, function, correct, cases, expected, answers, tolerance)
-    found = found or _slip(correct, answers, expected, cases, wrong, tolerance)
+    maybe = None
+    if found is None:
+        found, maybe = _slip(SIMPLE, correct, answers, expected, cases, wrong, tolerance)
     for mistake in mistakes if found is None else ():
         if _likeness(mistake.function, answers, expected, cases, wrong, tolerance, listed=True):
             return Suspicion(f"Your function {mistake.name}.", mistake.hint)
     if found is not None or errors:
-        return found
+        return found or maybe
     listed = [(mistake.name, mistake.hint, mistake.function) for mistake in mistakes]
+    letters, half = letters_in(exercise), SEARCH_SECONDS / 2
     return (
         repairs.repair(function, cases, expected, wrong, tolerance, SEARCH_SECONDS)
-        or suspicions.first(two_at_once(listed, cases, answers, tolerance, SEARCH_SECONDS / 2))
+        or _slip([slips.insertions_into], correct, answers, expected, cases, wrong, tolerance)[0]
+        or maybe
+        or suspicions.first(two_at_once(listed, cases, answers, tolerance, half))
         or suspicions.first(needed_arguments(function, cases, expected, tolerance))
+        or _two_slips(correct, answers, expected, cases, wrong, tolerance)
         or _formula(exercise, correct, cases, expected, answers, tolerance)
         or suspicions.first(without_effect(function, correct, cases, expected, answers, tolerance))
         or suspicions.first(
-            by_influence(
-                function,
-                correct,
-                cases,
-                expected,
-                answers,
-                wrong,
-                letters_in(exercise),
-                tolerance,
-                SEARCH_SECONDS / 2,
-            )
+            by_influence(function, correct, cases, expected, answers, wrong, letters, tolerance, half)
         )
     )
 
@@ -324,7 +320,46 @@ def _of_axes(
     return suspicions.first(shapes.by_axes(pairs, letters.get(""), sizes))
 
 
+SIMPLE = (slips.small_slips, slips.slips_everywhere)
+
+
 def _slip(
+    searches: Sequence[Callable[[Function], Iterator[slips.Slip]]],
+    correct: Function,
+    answers: Sequence[Any],
+    expected: Sequence[Any],
+    cases: Sequence[Arguments],
+    wrong: Sequence[int],
+    tolerance: float,
+) -> tuple[Suspicion | None, Suspicion | None]:
+    """The slip in the right function that gives the student's answers, if one is found in time.
+
+    The second is one that gives them where it is defined at all.
+    """
+    promising = all(
+        isinstance(answer, Exception | tuple)
+        or (answer.shape == right.shape and bool(torch.isfinite(answer).any()))
+        for answer, right in zip(answers, expected, strict=True)
+    )
+    maybe = None
+    for search in searches if promising else [one for one in searches if one is slips.small_slips]:
+        until = time.process_time() + 0.8 * SEARCH_SECONDS
+        for slip in search(correct):
+            if time.process_time() > until:
+                break
+            likeness = _likeness(slip.function, answers, expected, cases, wrong, tolerance)
+            if likeness == "exact":
+                return _of_slip(slip), None
+            if likeness and maybe is None:
+                maybe = _of_slip(slip)
+        if search is slips.small_slips and not all(isinstance(answer, Exception) for answer in answers):
+            found = suspicions.first(misread_arguments(correct, cases, answers, tolerance))
+            if found is not None:
+                return found, None
+    return None, maybe
+
+
+def _two_slips(
     correct: Function,
     answers: Sequence[Any],
     expected: Sequence[Any],
@@ -332,35 +367,10 @@ def _slip(
     wrong: Sequence[int],
     tolerance: float,
 ) -> Suspicion | None:
-    """The slip in the right function that gives the student's answers, if one is found in time."""
-    promising = all(
-        isinstance(answer, Exception | tuple)
-        or (answer.shape == right.shape and bool(torch.isfinite(answer).any()))
-        for answer, right in zip(answers, expected, strict=True)
-    )
-    searches = [slips.small_slips, slips.slips_everywhere, slips.insertions_into, slips.pairs_of_slips]
-    maybe = None
-    enough = _numbers_in(answers, wrong) >= 5
-    for search in searches if promising else searches[:1]:
-        if search is slips.pairs_of_slips and not enough:
-            continue  # so few numbers are met by some pair by chance
-        until = time.process_time() + SEARCH_SECONDS * (0.6 if search is slips.pairs_of_slips else 0.8)
-        for slip in search(correct):
-            if time.process_time() > until:
-                break
-            likeness = _likeness(slip.function, answers, expected, cases, wrong, tolerance)
-            if likeness == "exact":
-                return _of_slip(slip)
-            if likeness and maybe is None:
-                maybe = _of_slip(slip)
-        if search is slips.small_slips:
-            values = [answer for answer in answers if not isinstance(answer, Exception)]
-            found = (
-                suspicions.first(misread_arguments(correct, cases, answers, tolerance)) if values else None
-            )
-            if found is not None:
-                return found
-    return maybe
+    """Two slips together; so few numbers as some answers hold are met by some pair by chance."""
+    if _numbers_in(answers, wrong) < 5:
+        return None
+    return _slip([slips.pairs_of_slips], correct, answers, expected, cases, wrong, tolerance)[0]
 
 
 def _numbers_in(answers: Sequence[Any], wrong: Sequence[int]) -> int:

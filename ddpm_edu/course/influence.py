@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ddpm_edu.course.answers import as_wanted
 from ddpm_edu.course.calls import MOMENT, Arguments, Function, attempt
+from ddpm_edu.course.places import indices
 from ddpm_edu.course.suspicions import NOT_DEFINED, Pairs, Suspicion, by_value, close, first
 
 Places = frozenset[int]
@@ -148,33 +149,21 @@ def _told(name: str, letter: str, axis: int, mine: Sequence[Places], theirs: Seq
     busy = [k for k, places in enumerate(mine) if places and not theirs[k]]
     differ = [k for k in range(len(mine)) if mine[k] != theirs[k]]
     if idle and idle == differ:
-        what = f"`{name}` at {_indices(idle)} of {letter} changes nothing in your answer, and should."
+        what = f"`{name}` at {indices(idle)} of {letter} changes nothing in your answer, and should."
         return Suspicion(what, "Where is that part lost?")
     if busy and busy == differ:
-        what = f"`{name}` at {_indices(busy)} of {letter} changes your answer, and should not."
+        what = f"`{name}` at {indices(busy)} of {letter} changes your answer, and should not."
         return Suspicion(what, "Which part of it is not to be used?")
     k = differ[len(differ) // 2]
     return Suspicion(
-        f"`{name}` at index {k} of {letter} changes your answer at {_indices(mine[k])} of {letter}; "
-        f"it should at {_indices(theirs[k])}.",
+        f"`{name}` at index {k} of {letter} changes your answer at {indices(mine[k])} of {letter}; "
+        f"it should at {indices(theirs[k])}.",
         "Which entries belong together?",
     )
 
 
 def _plural(word: str) -> str:
     return {"index": "indices"}.get(word, f"{word}s")
-
-
-def _indices(places: Sequence[int] | Places) -> str:
-    """Indices as a student says them: `no index`, `index 3`, `indices 2 to 5`, `indices 0, 4 and 7`."""
-    at = sorted(places)
-    if not at:
-        return "no index"
-    if len(at) == 1:
-        return f"index {at[0]}"
-    if len(at) > 2 and at == list(range(at[0], at[-1] + 1)):
-        return f"indices {at[0]} to {at[-1]}"
-    return f"indices {', '.join(map(str, at[:-1]))} and {at[-1]}"
 
 
 # ------------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -64,6 +65,16 @@ def where_wrong(answer: Any, right: Any) -> str:
     return f"{start}{_which_entries(difference)}; {at} {mistaken}, where {wanted} is right."
 
 
+def indices(places: Iterable[int]) -> str:
+    """Indices as a student says them: `no index`, `index 3`, `indices 2 to 5`, `indices 0, 4 and 7`."""
+    at = sorted(places)
+    if len(at) < 2:
+        return f"index {at[0]}" if at else "no index"
+    if len(at) > 2 and at == list(range(at[0], at[-1] + 1)):
+        return f"indices {at[0]} to {at[-1]}"
+    return f"indices {', '.join(map(str, at[:-1]))} and {at[-1]}"
+
+
 def _which_entries(difference: Tensor) -> str:
     """Where the wrong entries stand, if that can be said in a word."""
     wrong = difference > 1e-4 * (
@@ -76,6 +87,5 @@ def _which_entries(difference: Tensor) -> str:
         lines = wrong.any(dim=tuple(others)) if others else wrong  # (length of the axis,)
         if difference.shape[axis] > 1 and not bool(lines.all()):
             rows = [int(i) for i in lines.nonzero().flatten()]
-            said = str(rows[0]) if len(rows) == 1 else f"{', '.join(map(str, rows[:-1]))} and {rows[-1]}"
-            return f", only at index {said} of axis {axis}"
+            return f", only at {indices(rows)} of axis {axis}"
     return f", in {int(wrong.sum())} of {wrong.numel()} entries"

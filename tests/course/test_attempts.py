@@ -90,6 +90,34 @@ def test_later_cells_get_what_they_compute_with(
             "It is right where `n` divides `K`",
         ),
         (
+            "actions_from_positions",
+            "return ((positions - positions[0]) / largest_step).clamp(-1, 1)",
+            "`positions` at index 3 of N changes your answer at index 3 of N; it should at indices 2 and 3.",
+        ),
+        (
+            "ddim_with_eta",
+            "x0 = (x - (1 - here) ** 0.5 * epsilon) / here**0.5; "
+            "s = eta * ((1 - there) / (1 - here) * (1 - here / there)) ** 0.5; "
+            "return there**0.5 * x0 + ((1 - there) ** 0.5 - s) * epsilon + s * noise",
+            "What `epsilon` adds to your answer is wrong: it is the right part times a factor, another one in",
+        ),
+        (
+            "resample",
+            "w = 1 / ((wanted[:, None] - times).abs() + 1e-6); return w @ values / w.sum(1, keepdim=True)",
+            "It is right where `values` is the same all along M.\n  `attempt(torch.tensor([",
+        ),
+        (
+            "wilson",
+            "n = episodes + z**2; p = (successes + z**2 / 2) / n; h = z * (p * (1 - p) / n).sqrt(); "
+            "return torch.stack([p - h, p + h], -1)",
+            "The middle between your two numbers is right",
+        ),
+        (
+            "unet_forward",
+            "return reversed(unet.up_levels)[0](noisy)",
+            "It raises TypeError",
+        ),
+        (
             "memory_mask",
             "return torch.ones(1 + n_obs_tokens, n_action_tokens) > 0",
             "The two axes are exchanged",
