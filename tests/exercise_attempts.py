@@ -3,8 +3,8 @@
     python tests/exercise_attempts.py          # counts, and what the checks say of each wrong one
     python tests/exercise_attempts.py CHECK    # of one exercise
 
-They stand in tests/course/attempts.txt, to which the checks' diagnosis was fitted, and in three further sets,
-attempts_second.txt to attempts_fourth.txt, each written before a check had been asked about it. They are run
+They stand in tests/course/attempts.txt, to which the checks' diagnosis was fitted, and in four further sets,
+attempts_second.txt to attempts_fifth.txt, each written before a check had been asked about it. They are run
 as in a notebook's cell.
 """
 
@@ -55,7 +55,7 @@ class Attempt:
 
 
 SETS = tuple(
-    Path(__file__).parent / "course" / f"attempts{name}.txt" for name in ("", "_second", "_third", "_fourth")
+    Path(__file__).parent / "course" / f"attempts{name}.txt" for name in ("", "_second", "_third", "_fourth", "_fifth")
 )
 UNNAMED = (
     "Its answer is off by",

@@ -23,8 +23,9 @@ from torch import Tensor
 
 from ddpm_edu.course import formulas, repairs, shapes, slips, suspicions
 from ddpm_edu.course.answers import as_wanted, hand_on
-from ddpm_edu.course.calls import MOMENT, Arguments, Fresh, Function, apart, attempt, is_stub, outcome
+from ddpm_edu.course.calls import Arguments, Fresh, Function, apart, is_stub, outcome
 from ddpm_edu.course.influence import by_influence
+from ddpm_edu.course.likeness import likeness_of
 from ddpm_edu.course.more_cases import with_more
 from ddpm_edu.course.refusals import (
     CheckFailed,
@@ -35,6 +36,7 @@ from ddpm_edu.course.refusals import (
     refuse_wrong_kind,
     same,
 )
+from ddpm_edu.course.small_examples import small_example
 from ddpm_edu.course.suspicions import Suspicion
 from ddpm_edu.course.two_at_once import two_at_once
 from ddpm_edu.course.unexplained import is_explained, letters_in, unknown
@@ -138,7 +140,7 @@ def check_function(
         # An error is no answer: a mistake is recognised by the values that it gives.
         some_value = any(not isinstance(answer, Exception) for answer in answers)
         for mistake in listed if some_value else ():
-            if _likeness(mistake.function, given, rights, every, others, tolerance, listed=True) == "exact":
+            if likeness_of(mistake.function, given, rights, every, others, tolerance, listed=True) == "exact":
                 raise failure(exercise, f"Your function {mistake.name}.", mistake.hint)
     if not any(isinstance(answers[i], Exception) for i in wrong):
         refuse_new_answers(exercise, function, cases[wrong[0]], answers[wrong[0]], tolerance)
@@ -173,7 +175,7 @@ def _explained(
     if found is None:
         found, maybe = _slip(SIMPLE, correct, answers, expected, cases, wrong, tolerance)
     for mistake in mistakes if found is None else ():
-        if _likeness(mistake.function, answers, expected, cases, wrong, tolerance, listed=True):
+        if likeness_of(mistake.function, answers, expected, cases, wrong, tolerance, listed=True):
             return Suspicion(f"Your function {mistake.name}.", mistake.hint)
     if found is not None or errors:
         return found or maybe
@@ -186,75 +188,12 @@ def _explained(
         or suspicions.first(two_at_once(listed, cases, answers, tolerance, half))
         or suspicions.first(needed_arguments(function, cases, expected, tolerance))
         or _two_slips(correct, answers, expected, cases, wrong, tolerance)
-        or _formula(exercise, correct, cases, expected, answers, tolerance)
+        or _formula(exercise, function, correct, cases, expected, answers, tolerance)
         or suspicions.first(without_effect(function, correct, cases, expected, answers, tolerance))
         or suspicions.first(
             by_influence(function, correct, cases, expected, answers, wrong, letters, tolerance, half)
         )
     )
-
-
-def _likeness(
-    function: Function,
-    answers: Sequence[Any],
-    expected: Sequence[Any],
-    cases: Sequence[Arguments],
-    wrong: Sequence[int],
-    tolerance: float,
-    listed: bool = False,
-) -> str:
-    """Whether a function gives the student's answers: "exact", "where defined" or "".
-
-    Where it is nan or raises, and the student's answer is a number, it is not defined: who fills a mask with
-    -1e9 makes the mistake of one who fills it with -inf. An error alone is no likeness.
-
-    Args:
-        function: a known mistake, or a right function with a slip.
-        answers: the student's, of each case.
-        expected: the right ones.
-        cases: the arguments.
-        wrong: the cases that the student has wrong: they are tried first.
-        tolerance: of values.
-        listed: whether somebody wrote it down: then a value in any case will do, beside the same errors.
-    """
-    order = [*wrong, *(i for i in range(len(cases)) if i not in wrong)]
-    values = undefined = 0
-    exact = True
-    for i in order:
-        other = as_wanted(attempt(function, cases[i], seconds=MOMENT), answers[i])
-        counts = listed or i in wrong
-        if same(answers[i], other, tolerance):
-            values += counts and not isinstance(other, Exception)
-            continue
-        exact = False
-        if isinstance(answers[i], Tensor) and (
-            isinstance(other, Exception) or _none_finite(answers[i], other)
-        ):
-            undefined += 1
-        elif _same_where_finite(answers[i], other, tolerance):
-            values += counts and _says_something(answers[i], other, expected[i], tolerance)
-        else:
-            return ""
-    return "" if values <= undefined else "exact" if exact else "where defined"
-
-
-def _same_where_finite(answer: Any, other: Any, tolerance: float) -> bool:
-    if not isinstance(answer, Tensor) or not isinstance(other, Tensor) or answer.shape != other.shape:
-        return False
-    finite = torch.isfinite(other)
-    return bool(finite.double().mean() >= 0.3) and same(answer[finite], other[finite], tolerance)
-
-
-def _says_something(answer: Tensor, other: Tensor, right: Any, tolerance: float) -> bool:
-    """Whether they agree in a wrong entry too, and not only where the student is right."""
-    finite = torch.isfinite(other)
-    return not isinstance(right, Tensor) or not same(answer[finite], right[finite], tolerance)
-
-
-def _none_finite(answer: Tensor, other: Any) -> bool:
-    """Whether both hold nothing but nan and inf: 0 / 0 and 1 / 0 are one mistake."""
-    same_shape = isinstance(other, Tensor) and answer.shape == other.shape
-    return same_shape and not bool(torch.isfinite(answer).any() or torch.isfinite(other).any())
 
 
 def _suspicion(
@@ -289,6 +228,7 @@ def _suspicion(
 
 def _formula(
     exercise: str,
+    function: Function,
     correct: Function,
     cases: Sequence[Arguments],
     expected: Sequence[Any],
@@ -300,7 +240,9 @@ def _formula(
     if not all(isinstance(a, Tensor) and isinstance(r, Tensor) and a.shape == r.shape for a, r in pairs):
         return None
     axes = letters_in(exercise)
-    return suspicions.first(formulas.by_formula(correct, pairs, cases, axes, tolerance, SEARCH_SECONDS))
+    found = suspicions.first(formulas.by_formula(correct, pairs, cases, axes, tolerance, SEARCH_SECONDS))
+    example = small_example(function, correct, cases, axes, tolerance) if found else ""
+    return Suspicion(found.what, example or found.hint) if found else None
 
 
 def _of_pairs(
@@ -347,7 +289,7 @@ def _slip(
         for slip in search(correct):
             if time.process_time() > until:
                 break
-            likeness = _likeness(slip.function, answers, expected, cases, wrong, tolerance)
+            likeness = likeness_of(slip.function, answers, expected, cases, wrong, tolerance)
             if likeness == "exact":
                 return _of_slip(slip), None
             if likeness and maybe is None:

@@ -78,7 +78,8 @@ def _differ(
         )
         return Suspicion(what, hint), ""
     for number, (given, wanted) in enumerate(zip(mine, right, strict=True)):
-        for place, (a, b) in enumerate(zip(given, wanted, strict=False)):
+        pairs = sorted(enumerate(zip(given, wanted, strict=False)), key=lambda one: _is_tensor(one[1][0]))
+        for place, (a, b) in pairs:  # a wrong number says more than the tensor that comes of it
             if _alike(a, b, tolerance):
                 continue
             argument = _argument(case[name], place)
@@ -100,6 +101,10 @@ def _differ(
                     return Suspicion(what, "Is what was computed there written back?"), ""
             return None, f"{of}{argument} is wrong for the first time."
     return None, ""
+
+
+def _is_tensor(value: Any) -> bool:
+    return isinstance(value, Tensor) and value.ndim > 0
 
 
 def _times(count: int) -> str:
