@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import subprocess
 import sys
@@ -111,3 +112,20 @@ def test_the_first_cell_says_in_one_line_that_the_kernel_is_another(path: Path) 
     assert done.returncode == 1
     assert done.stderr.count("\n") == 1
     assert "make setup" in done.stderr
+
+
+def test_it_grows_to_one_exercise_of_some_size_and_a_challenge_without_solution(
+    notebook: nbformat.NotebookNode,
+) -> None:
+    """The hardest exercise's function has 15 to 40 lines, its docstring and comments aside."""
+    hardness, sizes = "", []
+    for cell in notebook.cells:
+        hardness = (re.findall(r"\*Difficulty:\* ([●○]{3})", cell.source) or [hardness])[-1]
+        if hardness == "●●●" and "exercise" in cell.metadata.get("tags", []):
+            function = ast.parse(cell.source).body[-1]
+            assert isinstance(function, ast.FunctionDef)
+            function.body = function.body[1:]  # without the docstring
+            sizes.append(ast.unparse(function).count("\n") + 1)
+    assert any(15 <= size <= 40 for size in sizes), sizes
+    text = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+    assert len(re.findall(r"^#+ Open challenge|^\*\*Open challenge\*\*", text, flags=re.MULTILINE)) == 1

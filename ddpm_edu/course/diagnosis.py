@@ -215,7 +215,7 @@ def _suspicion(
                 continue
             found = _of_pairs(pairs, cases, axes, tolerance)
             if found is not None:
-                which = ("first", "second", "third")[part]
+                which = ("first", "second", "third", "fourth", "fifth")[part]
                 return Suspicion(f"Of your {which} answer: {found.what}", found.hint)
         return suspicions.first(about_arguments(function, correct, cases, expected, answers, tolerance))
     pairs = list(zip(answers, expected, strict=True))
@@ -250,7 +250,9 @@ def _of_pairs(
 ) -> Suspicion | None:
     if any(a.shape != r.shape for a, r in pairs):
         return suspicions.first(shapes.by_shape(pairs, letters.get(""), tolerance))
-    return suspicions.first(suspicions.by_value(pairs, cases, letters, tolerance))
+    full = [i for i, (_, right) in enumerate(pairs) if right.numel()]  # of nothing there is nothing to say
+    some, theirs = [pairs[i] for i in full], [cases[i] for i in full]
+    return suspicions.first(suspicions.by_value(some, theirs, letters, tolerance)) if full else None
 
 
 def _of_axes(

@@ -48,7 +48,8 @@ def where_wrong(answer: Any, right: Any) -> str:
     if isinstance(right, tuple):
         for which, (a, r) in enumerate(zip(answer, right, strict=True)):
             if a.shape != r.shape or not torch.allclose(a.double(), r.double(), atol=1e-4):
-                return f"Of your {('first', 'second', 'third')[which]} answer: {where_wrong(a, r)}"
+                place = ("first", "second", "third", "fourth", "fifth")[which]
+                return f"Of your {place} answer: {where_wrong(a, r)}"
     if answer.shape != right.shape:
         return f"It returns the shape {tuple(answer.shape)}; {tuple(right.shape)} is wanted."
     if not torch.isfinite(answer).all() and torch.isfinite(right).all():

@@ -187,7 +187,7 @@ def test_the_command_builds_and_builds_again(
     first = (tmp_path / "student" / FORWARD.name).read_bytes()
     assert main(["course", "build", str(FORWARD), "--out", "student", "--nbgrader", "grading"]) == 0
     assert (tmp_path / "student" / FORWARD.name).read_bytes() == first
-    assert "3 exercises" in capsys.readouterr().out
+    assert "4 exercises" in capsys.readouterr().out
     assert (tmp_path / "instructor" / FORWARD.name).is_file()
     assert (tmp_path / "grading" / "source" / FORWARD.stem / FORWARD.name).is_file()
 
@@ -249,7 +249,7 @@ def test_a_copy_beside_a_notebook_is_left_out_and_named_as_a_copy(
     monkeypatch.chdir(tmp_path)
     assert main(["course", "build"]) == 0
     said = capsys.readouterr().out
-    assert said.startswith("1 notebooks with 3 exercises")
+    assert said.startswith("1 notebooks with 4 exercises")
     assert f"left out, for the course's notebooks are named NN_words.ipynb: {copy}\n" in said
     with pytest.raises(NotebookError, match="if one of them is a copy, leave it out"):
         read_course([solved, copy])
