@@ -55,7 +55,8 @@ class Attempt:
 
 
 SETS = tuple(
-    Path(__file__).parent / "course" / f"attempts{name}.txt" for name in ("", "_second", "_third", "_fourth", "_fifth")
+    Path(__file__).parent / "course" / f"attempts{name}.txt"
+    for name in ("", "_second", "_third", "_fourth", "_fifth")
 )
 UNNAMED = (
     "Its answer is off by",

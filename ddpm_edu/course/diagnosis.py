@@ -172,6 +172,8 @@ def _explained(
     if not errors:
         found = _suspicion(exercise, function, correct, cases, expected, answers, tolerance)
     maybe = None
+    if found is None and not errors:
+        found = repairs.repair(function, cases, expected, wrong, tolerance, SEARCH_SECONDS / 2, simple=True)
     if found is None:
         found, maybe = _slip(SIMPLE, correct, answers, expected, cases, wrong, tolerance)
     for mistake in mistakes if found is None else ():
@@ -182,7 +184,7 @@ def _explained(
     listed = [(mistake.name, mistake.hint, mistake.function) for mistake in mistakes]
     letters, half = letters_in(exercise), SEARCH_SECONDS / 2
     return (
-        repairs.repair(function, cases, expected, wrong, tolerance, SEARCH_SECONDS)
+        repairs.repair(function, cases, expected, wrong, tolerance, SEARCH_SECONDS, simple=False)
         or _slip([slips.insertions_into], correct, answers, expected, cases, wrong, tolerance)[0]
         or maybe
         or suspicions.first(two_at_once(listed, cases, answers, tolerance, half))

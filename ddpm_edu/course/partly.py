@@ -18,6 +18,7 @@ SHARE = 0.7
 def partly(answers: Sequence[Tensor], rights: Sequence[Tensor], tolerance: float) -> Iterator[Suspicion]:
     """For answers of the right shape that no rule holds for everywhere."""
     answers, rights = [a.detach().double() for a in answers], [r.detach().double() for r in rights]
+    yield from _unfilled(answers, rights, tolerance)
     yield from _mostly(answers, rights, tolerance)
     yield from _by_call(answers, rights, tolerance)
     yield from _rounded(answers, rights)
@@ -62,24 +63,53 @@ def _mostly(answers: Sequence[Tensor], rights: Sequence[Tensor], tolerance: floa
 
 
 def _by_column(answers: Sequence[Tensor], rights: Sequence[Tensor], tolerance: float) -> Iterator[Suspicion]:
-    """Whether each column is the right one, stretched and moved."""
-    pairs = [(a, r) for a, r in zip(answers, rights, strict=True) if r.ndim > 1 and r[..., 0].numel() > 3]
-    if not pairs or any(r.shape[-1] < 2 for r in rights):
-        return
+    """Whether each column is the right one, stretched and moved; or each row, or each channel."""
+    count = rights[0].ndim
+    for axis in reversed(range(count)):
+        if any(r.ndim != count or r.shape[axis] < 2 for r in rights):
+            continue
+        numbers = _lines_along(axis, answers, rights, tolerance)
+        if len({tuple(round(n, 4) for n in pair) for pair in numbers}) > 1:
+            each = "Each column" if axis == count - 1 else f"Each part along axis {axis}"
+            yield Suspicion(
+                f"{each} of your answers is the right one, stretched and moved by numbers of its own.",
+                "The way is right, and what it measures by is another: centre, width, deviation, sum?",
+            )
+            return
+
+
+def _lines_along(
+    axis: int, answers: Sequence[Tensor], rights: Sequence[Tensor], tolerance: float
+) -> list[tuple[float, float]]:
+    """Factor and distance for each index of an axis; none if one of them has none."""
     numbers = []
-    for answer, right in pairs:
-        for column in range(right.shape[-1]):
-            ends = right[..., column].flatten(), answer[..., column].flatten()
+    for answer, right in zip(answers, rights, strict=True):
+        for index in range(right.shape[axis] if right.numel() > 3 * right.shape[axis] else 0):
+            ends = right.select(axis, index).flatten(), answer.select(axis, index).flatten()
             if ends[0].std() < 1e-4:
                 continue  # a line through one place says nothing
             fitted = _line(*ends, tolerance)
             if fitted is None:
-                return
+                return []
             numbers.append(fitted)
-    if len({tuple(round(n, 4) for n in pair) for pair in numbers}) > 1:
+    return numbers
+
+
+def _unfilled(answers: Sequence[Tensor], rights: Sequence[Tensor], tolerance: float) -> Iterator[Suspicion]:
+    """Whether all wrong entries are 0, or all that are wrong should be."""
+    a, r = (torch.cat([one.flatten() for one in many]) for many in (answers, rights))
+    wrong = ~_close(a, r, tolerance)
+    if int(wrong.sum()) < 2 or not bool((~wrong & (r != 0)).any()) or r.unique().numel() < 4:
+        return
+    if bool((a[wrong] == 0).all()):
         yield Suspicion(
-            "Each column of your answers is the right one, stretched and moved by numbers of its own.",
-            "The way is right, and what it measures by is another: centre, width, deviation, sum?",
+            f"Your wrong entries ({int(wrong.sum())} of {len(wrong)}) are all 0: nothing was written there.",
+            "Which part is left out when it is filled?",
+        )
+    elif bool((r[wrong] == 0).all()):
+        yield Suspicion(
+            f"Your wrong entries ({int(wrong.sum())} of {len(wrong)}) should all be 0.",
+            "What is written there, and should not be?",
         )
 
 

@@ -37,6 +37,7 @@ def repair(
     wrong: Sequence[int],
     tolerance: float,
     seconds: float,
+    simple: bool | None = None,
 ) -> Suspicion | None:
     """Where in the student's function a change makes all answers right, and which.
 
@@ -47,6 +48,8 @@ def repair(
         wrong: the calls that it has wrong; they are tried first.
         tolerance: of values.
         seconds: of computing, after which the search is given up.
+        simple: whether only a word or a line is exchanged, moved or left out, or only more than that; None
+            means both.
 
     Returns:
         What is wrong there; None if no change was found, or the function's source is not to be had.
@@ -57,7 +60,9 @@ def repair(
         return None
     order = [*wrong, *(i for i in range(len(cases)) if i not in wrong)]
     until = time.process_time() + seconds
-    for _, changed in _candidates(tree):
+    first = () if simple is False else _simple(tree)
+    then = () if simple is True else _further(tree)
+    for _, changed in chain(first, then):
         if time.process_time() > until:
             return None
         other = _compiled(changed, function)
@@ -131,8 +136,8 @@ _WRAPS = (
 """What may be missing around an expression, and is in none of the lists by which slips are made."""
 
 
-def _candidates(tree: ast.FunctionDef) -> Iterator[Changed]:
-    """The likelier first: lines moved, something left out or exchanged, something missing."""
+def _simple(tree: ast.FunctionDef) -> Iterator[Changed]:
+    """The likelier first: lines moved, something left out or exchanged."""
     names = names_in(tree)
     return chain(
         everywhere(tree, _of_lines),
@@ -140,6 +145,12 @@ def _candidates(tree: ast.FunctionDef) -> Iterator[Changed]:
         changes(tree),
         everywhere(tree, lambda node: _of_name(node, names)),
         everywhere(tree, _collapsed),
+    )
+
+
+def _further(tree: ast.FunctionDef) -> Iterator[Changed]:
+    """Something moved or missing, or wrong in several places."""
+    return chain(
         in_all_places(tree),
         calls_moved(tree),
         everywhere(tree, _wrapped),
@@ -220,6 +231,9 @@ def _of_name(node: ast.AST, names: list[str]) -> Iterator[Change]:
             for other in family if name in family else ():
                 if other != name:
                     yield other, lambda n, f=field, o=other: (setattr(n.func, f, o), n)[1]
+        both = node.args[0].elts if name == "cat" and node.args and isinstance(node.args[0], ast.List) else ()
+        if len(both) == 2:
+            yield "added", lambda n: ast.BinOp(n.args[0].elts[0], ast.Add(), n.args[0].elts[1])
         if not any(keyword.arg == "keepdim" for keyword in node.keywords):
             keep = ast.keyword("keepdim", ast.Constant(True))
             yield "keepdim", lambda n, keep=keep: (n.keywords.append(keep), n)[1]
@@ -254,11 +268,13 @@ def _of_name(node: ast.AST, names: list[str]) -> Iterator[Change]:
 
 
 def _collapsed(node: ast.AST) -> Iterator[Change]:
-    """A name in place of all that is made of it."""
+    """A name in place of all that is made of it, or a number."""
     if isinstance(node, ast.BinOp | ast.Call):
         inside = [one for one in ast.walk(node) if isinstance(one, ast.Name) and not is_module(one)]
         for name in dict.fromkeys(one.id for one in inside):
             yield name, lambda _, name=name: ast.Name(name, ast.Load())
+        for number in (1, 0, -1):
+            yield "number", lambda _, number=number: ast.Constant(number)
 
 
 def _is_one(node: ast.AST) -> bool:

@@ -284,6 +284,13 @@ def _moved(
                 )
             ):
                 yield Suspicion(f"The right entries stand {name} {where}.".replace(" .", "."), FENCE)
+        places = [_shift(a, r, axis, tolerance) for a, r in zip(answers, rights, strict=True)]
+        if all(places) and len({place > 0 for place in places}) == 1:
+            far = str(abs(places[0])) if len(set(places)) == 1 else ", ".join(str(abs(one)) for one in places)
+            late = "late" if places[0] > 0 else "early"
+            yield Suspicion(
+                f"The right entries stand {far} places too {late} {where}.".replace(" .", "."), FENCE
+            )
         if holds(lambda a, r, axis=axis: close(a, r.flip(axis), tolerance)):
             yield Suspicion(f"The right entries stand in the opposite order {where}.".replace(" .", "."))
         if holds(lambda a, r, axis=axis: close(a, r.cumsum(axis), tolerance)):
@@ -300,6 +307,18 @@ def _moved(
                 yield Suspicion(f"Axes {first} and {second} are exchanged.", "`reshape` does not turn axes.")
         if holds(lambda a, r: close(a.flatten().sort().values, r.flatten().sort().values, tolerance)):
             yield Suspicion("All right numbers are there, but in other places.", "Which axis comes first?")
+
+
+def _shift(answer: Tensor, right: Tensor, axis: int, tolerance: float) -> int:
+    """By how many places, two at least, the right entries are moved on along an axis; 0 if they are not."""
+    a, r = answer.movedim(axis, 0), right.movedim(axis, 0)
+    for places in range(2, len(r) - 1):
+        kept = r[: len(r) - places].unique().numel() > 2 and r[places:].unique().numel() > 2
+        if kept and close(a[places:], r[: len(r) - places], tolerance):
+            return places
+        if kept and close(a[: len(r) - places], r[places:], tolerance):
+            return -places
+    return 0
 
 
 def _like_an_argument(

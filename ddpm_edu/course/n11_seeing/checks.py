@@ -21,7 +21,7 @@ def image_to_input(function: Function) -> None:
         function,
         _image_to_input,
         IMAGE_MISTAKES,
-        [{"image": image}, {"image": image[:1, :4]}],
+        [{"image": image}, {"image": image[:1, :4] // 2}],
         "Black is -1, white is 1, and colours come first.",
     )
 
