@@ -80,12 +80,8 @@ def build_robomimic_encoder(
         num_keypoints: points that the spatial softmax finds in each camera.
     """
     algo = import_robomimic("robomimic.algo")
-    modalities = {
-        "low_dim": [key.name for key in keys if key.type == "low_dim"],
-        "rgb": [key.name for key in keys if key.type == "rgb"],
-    }
-    network = backbone.network()
-    config = _config(modalities, backbone, network.__name__, crop, feature_dimension, num_keypoints)
+    modalities, network = modalities_of(keys), backbone.network()
+    config = robomimic_config(modalities, backbone, crop, feature_dimension, num_keypoints)
     with (
         robomimic_observation_keys(modalities),
         _known_to_robomimic(network),
@@ -103,15 +99,27 @@ def build_robomimic_encoder(
     return policy.nets["policy"].nets["encoder"].nets["obs"]
 
 
-def _config(
+def modalities_of(keys: Sequence[ObservationKey]) -> dict[str, list[str]]:
+    """The keys' names by robomimic's modality."""
+    return {kind: [key.name for key in keys if key.type == kind] for kind in ("low_dim", "rgb")}
+
+
+def robomimic_config(
     modalities: Mapping[str, Sequence[str]],
     backbone: Backbone,
-    network: str,
     crop: tuple[int, int] | None,
     feature_dimension: int,
     num_keypoints: int,
 ) -> BCConfig:
-    """The encoder settings of robomimic's published image experiments (Mandlekar et al. 2021, appendix)."""
+    """The encoder settings of robomimic's published image experiments (Mandlekar et al. 2021, appendix).
+
+    Args:
+        modalities: as `modalities_of` gives them.
+        backbone, crop, feature_dimension, num_keypoints: as in `build_robomimic_encoder`.
+
+    Returns:
+        What `algo_factory` takes as `config`, of a recurrent policy that is as small as can be.
+    """
     config = import_robomimic("robomimic.config").config_factory("bc")
     with config.unlocked():
         config.observation.modalities.obs = {name: list(keys) for name, keys in modalities.items()}
@@ -124,7 +132,7 @@ def _config(
         rgb = config.observation.encoder.rgb
         rgb.core_class = "VisualCore"
         rgb.core_kwargs.feature_dimension = feature_dimension
-        rgb.core_kwargs.backbone_class = network
+        rgb.core_kwargs.backbone_class = backbone.network().__name__
         for name, value in backbone.arguments.items():
             rgb.core_kwargs.backbone_kwargs[name] = value
         rgb.core_kwargs.pool_class = "SpatialSoftmax"
@@ -142,7 +150,7 @@ def replace_batch_norm(root: nn.Module) -> None:
     """Puts GroupNorm with 16 channels per group in the place of every BatchNorm2d under `root`.
 
     The sampled policy uses averaged weights (EMA). The average covers parameters, not BatchNorm's running
-    statistics, which then belong to other weights and ruin the features (Chi et al. 2023, section III-A).
+    statistics, which then belong to other weights and ruin the features (Chi et al. 2023, section III-B).
     """
     for module in list(root.modules()):
         for name, child in list(module.named_children()):
