@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -98,8 +97,6 @@ def _conditions(cases: Sequence[Arguments], letters: Mapping[str, Sequence[str]]
             _to(name, _sizes),
         )
     every = list(dict.fromkeys(letter for axes in known.values() for letter in axes if letter[0].isalpha()))
-    for a, b in itertools.combinations(every, 2):
-        yield f"{a} and {b} are equal", _equal_lengths(a, b, known)
     for letter in every:
         yield f"{letter} is 1", _cut(letter, 1, known)
     for name, axes in known.items():
@@ -159,22 +156,6 @@ def _cut(letter: str, length: int, known: Mapping[str, Sequence[str]]) -> Callab
         return made if changed else None
 
     return cut
-
-
-def _equal_lengths(a: str, b: str, known: Mapping[str, Sequence[str]]) -> Callable[..., Arguments | None]:
-    def equal(case: Arguments) -> Arguments | None:
-        lengths = {
-            letter: case[name].shape[axis]
-            for name, axes in known.items()
-            for axis, letter in enumerate(axes)
-            if letter in (a, b)
-        }
-        if len(set(lengths.values())) == 1:
-            return None
-        longer = max(lengths, key=lambda letter: lengths[letter])
-        return _cut(longer, min(lengths.values()), known)(case)
-
-    return equal
 
 
 # ------------------------------------------------------------------------------------------------

@@ -101,15 +101,17 @@ def _unfilled(answers: Sequence[Tensor], rights: Sequence[Tensor], tolerance: fl
     wrong = ~_close(a, r, tolerance)
     if int(wrong.sum()) < 2 or not bool((~wrong & (r != 0)).any()) or r.unique().numel() < 4:
         return
+    numbers = all(right.ndim == 0 for right in rights)
+    which = f"Your wrong {'answers' if numbers else 'entries'} ({int(wrong.sum())} of {len(wrong)})"
     if bool((a[wrong] == 0).all()):
         yield Suspicion(
-            f"Your wrong entries ({int(wrong.sum())} of {len(wrong)}) are all 0: nothing was written there.",
-            "Which part is left out when it is filled?",
+            f"{which} are all 0" + ("." if numbers else ": nothing was written there."),
+            "What is left out there?",
         )
     elif bool((r[wrong] == 0).all()):
         yield Suspicion(
-            f"Your wrong entries ({int(wrong.sum())} of {len(wrong)}) should all be 0.",
-            "What is written there, and should not be?",
+            f"{which} should all be 0.",
+            "What is there, and should not be?",
         )
 
 

@@ -84,7 +84,8 @@ def by_shape(pairs: Pairs, letters: Sequence[str] | None, tolerance: float) -> I
         cuts = sorted(_CUTS.items(), key=lambda one: one[0].startswith("only") != (answer.ndim < right.ndim))
         for name, cut in cuts:
             if holds(lambda a, r, axis=axis, cut=cut: close(a.squeeze(), cut(r, axis).squeeze(), tolerance)):
-                yield Suspicion(f"Along {place}, {name}; the rest is right. {tail}", FENCE)
+                hint = "Is one picked where all are wanted?" if name.startswith("only") else FENCE
+                yield Suspicion(f"Along {place}, {name}; the rest is right. {tail}", hint)
             if answer.ndim == right.ndim and holds(
                 lambda a, r, axis=axis, cut=cut: close(cut(a, axis), r, tolerance)
             ):

@@ -66,7 +66,8 @@ def unknown(
             if not when:
                 said = right_where(function, correct, cases, wrong, letters, TOLERANCE, SECONDS)
                 what += f"\n  It is right where {said}." if said else ""
-            example = small_example(function, correct, [cases[i] for i in wrong], letters, TOLERANCE)
+            several = [] if errors else [cases[i] for i in wrong]
+            example = small_example(function, correct, several, letters, TOLERANCE)
         hint = f"{example} " if example else hint
     what = f"{found.what}\n  {what}" if found else what
     hint += found.hint if found else "Open the first hint, or print the parts."
