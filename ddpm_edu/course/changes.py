@@ -35,9 +35,17 @@ def in_all_places(tree: ast.FunctionDef) -> Iterator[Changed]:
         if isinstance(statement, ast.Assign | ast.Return | ast.AugAssign)
         for node in ast.walk(statement)
     }
+    # A 1 in `1 - x` and one in `x[k - 1]` have nothing to do with each other.
+    unlike = {
+        id(side)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.BinOp)
+        for side in (node.left, node.right)
+        if isinstance(side, ast.Constant) and side.value in (0, 1, 2)
+    }
     groups: dict[tuple, dict[int, Callable[[ast.AST], ast.AST | None]]] = {}
     for index, node in enumerate(ast.walk(tree)):
-        for what, change in _changes_of(node, names, common=False):
+        for what, change in _changes_of(node, names, common=False) if id(node) not in unlike else ():
             kind = (what, node.value if isinstance(node, ast.Constant) else None)
             for place in (lines.get(id(node)), None):
                 groups.setdefault((*kind, place), {})[index] = change

@@ -101,6 +101,22 @@ _RULES: tuple[tuple[type[Exception] | tuple[type[Exception], ...], str, Say], ..
     (IndexError, r"index (-?\d+) is out of bounds for (?:dimension|axis) (\d+) with size (\d+)", _of_index),
     (RuntimeError, r"shapes cannot be multiplied \((\d+)x(\d+) and (\d+)x(\d+)\)", _of_product),
     (
+        RuntimeError,
+        r"expected input\[.*\] to have (\d+) channels, but got (\d+) channels",
+        _plain(
+            "A convolution gets {1} channels, where it takes {0}.",
+            "Print the shapes before it: what was joined, or kept, at the wrong place?",
+        ),
+    ),
+    (
+        RuntimeError,
+        r"^(tril|triu): input tensor must have at least 2 dimensions",
+        _plain(
+            "`{0}` gets a tensor of one axis; it cuts a matrix.",
+            "`torch.ones(n, n)` has two axes: rows and columns.",
+        ),
+    ),
+    (
         IndexError,
         r"pop from empty list",
         _plain(

@@ -94,8 +94,9 @@ def _then(answers: Sequence[Tensor], theirs: Sequence[Tensor], tolerance: float)
             yield f"what it returns are {what.replace('the right ones', 'those numbers')}"
     there = torch.cat([t.flatten() for _, t in pairs]).abs() > 1e-6
     ratios = torch.cat([(a / t).flatten() for a, t in pairs])[there]
-    if len(ratios) > 3 and float(ratios.max() - ratios.min()) < 1e-4 * float(ratios.abs().max()):
-        yield f"what it returns are those numbers times {float(ratios.median()):.4g}"
+    factor = float(ratios.median()) if len(ratios) > 3 else 1.0
+    if abs(factor - 1) > 1e-3 and all(close(a, factor * t, tolerance) for a, t in pairs):
+        yield f"what it returns are those numbers times {factor:.4g}"
     gaps = torch.cat([(a - t).flatten() for a, t in pairs])
     if len(gaps) > 3 and float(gaps.max() - gaps.min()) < tolerance < float(gaps.abs().max()):
         yield f"what it returns are those numbers plus {float(gaps.median()):.4g}"
