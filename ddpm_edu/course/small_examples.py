@@ -111,5 +111,5 @@ def _listed(value: Any) -> str:
     if isinstance(value, list | tuple):
         return f"[{', '.join(_listed(one) for one in value)}]"
     if isinstance(value, float):
-        return f"{value:.4g}"
+        return f"{value + 0.0:.4g}"  # and no -0
     return str(value) if isinstance(value, int) else type(value).__name__

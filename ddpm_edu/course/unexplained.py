@@ -10,6 +10,7 @@ from torch import Tensor
 from ddpm_edu.course import handed_functions, partly, raised, suspicions
 from ddpm_edu.course.calls import Arguments, Function, apart, students_line
 from ddpm_edu.course.conditions import right_where, wrong_just_where
+from ddpm_edu.course.on_the_way import right_so_far
 from ddpm_edu.course.places import shown, where_wrong
 from ddpm_edu.course.refusals import CheckFailed, failure
 from ddpm_edu.course.small_examples import small_example
@@ -68,7 +69,9 @@ def unknown(
                 what += f"\n  It is right where {said}." if said else ""
             several = [] if errors else [cases[i] for i in wrong]
             example = small_example(function, correct, several, letters, TOLERANCE)
+            so_far = right_so_far(function, correct, several, TOLERANCE) if several else ""
         hint = f"{example} " if example else hint
+        hint += f"{so_far} " if so_far else ""
     what = f"{found.what}\n  {what}" if found else what
     hint += found.hint if found else "Open the first hint, or print the parts."
     if when:
