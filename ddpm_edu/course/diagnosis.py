@@ -148,8 +148,12 @@ def check_function(
         if some_value:
             found = _explained(exercise, function, correct, listed, every, rights, given, others, tolerance)
         errors = [i for i in wrong if isinstance(answers[i], Exception)]
-        if found is None and errors and not is_explained(answers[errors[0]], cases[errors[0]], exercise):
-            found = repairs.repair(function, every, rights, others, tolerance, SEARCH_SECONDS)
+        if found is None and errors:
+            simple = is_explained(answers[errors[0]], cases[errors[0]], exercise) or None
+            found = repairs.repair(function, every, rights, others, tolerance, SEARCH_SECONDS, simple)
+            if found is not None:
+                raises = f"{type(answers[errors[0]]).__name__}: {answers[errors[0]]}".splitlines()[0]
+                found = Suspicion(f"{found.what}\n  As it is, it raises {raises}", found.hint)
     if found is not None:
         raise failure(exercise, found.what, found.hint)
     raise unknown(exercise, function, correct, cases, answers, expected, wrong)
