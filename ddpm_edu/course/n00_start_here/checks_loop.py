@@ -55,6 +55,10 @@ def _closed_loop(
     blind: bool = False,
     newest_only: bool = False,
     grip: int = 6,
+    newest_first: bool = False,
+    from_start: bool = False,
+    entries: int = 0,
+    open_is_true: bool = False,
 ) -> tuple[Tensor, Tensor]:
     """The right loop; each option is a mistake."""
     path, closed, plan = [start], [], torch.zeros(0)
@@ -62,12 +66,14 @@ def _closed_loop(
         at = 0 if every else step % Ta
         if at == 0 and not (blind and step):
             history = ([start] * To + path[1:])[-To:]
+            history = history[::-1] if newest_first else history
             plan = decide(torch.stack([history[-1]] * To if newest_only else history))
             plan = plan[To - 1 + begin :]
         action = plan[at]
-        move = action[:3].clamp(-1, 1) if clipped else action[:3]
-        path.append(path[-1] + metres_per_unit * move)
-        closed.append(action[grip] > 0)
+        move = action[entries : entries + 3]
+        move = move.clamp(-1, 1) if clipped else move
+        path.append((start if from_start else path[-1]) + metres_per_unit * move)
+        closed.append((action[grip] > 0) != open_is_true)
     return torch.stack(path), torch.stack(closed)
 
 
@@ -106,5 +112,25 @@ CLOSED_LOOP_MISTAKES = (
         "reads the fingers off the wrong entry",
         lambda *a: _closed_loop(*a, grip=5),
         "The last of the seven numbers opens (-1) or closes (1) the fingers.",
+    ),
+    Mistake(
+        "shows the policy the newest place first",
+        lambda *a: _closed_loop(*a, newest_first=True),
+        "The last To places, the oldest first: seen[-To:].",
+    ),
+    Mistake(
+        "moves from the start at every step",
+        lambda *a: _closed_loop(*a, from_start=True),
+        "An action says by how much to move on from where the hand is now.",
+    ),
+    Mistake(
+        "moves by the numbers that turn the hand",
+        lambda *a: _closed_loop(*a, entries=3),
+        "The first three of the seven move it: action[:3].",
+    ),
+    Mistake(
+        "says True for open fingers",
+        lambda *a: _closed_loop(*a, open_is_true=True),
+        "`closed` is True where the last number is above 0.",
     ),
 )

@@ -48,15 +48,19 @@ def _absolute_actions(
     columns: bool = False,
     gripper_first: bool = False,
     turned: bool = True,
+    back: bool = False,
+    minus: bool = False,
+    rows: int = 0,
 ) -> Tensor:
     """The right goals; each option is a mistake."""
     pose = action[:, :6].clamp(-1, 1) if clipped else action[:, :6]
-    goal = position + metres * pose[:, :3]  # (N, 3)
+    goal = position + (-metres if minus else metres) * pose[:, :3]  # (N, 3)
     turn = axis_angle_to_matrix(radians * pose[:, 3:])  # (N, 3, 3)
+    turn = turn.mT if back else turn
     if not turned:
         turn = torch.eye(3).expand_as(turn)
     wanted = rotation @ turn if from_the_right else turn @ rotation
-    six = (wanted[:, :, :2].mT if columns else wanted[:, :2]).flatten(1)  # (N, 6)
+    six = (wanted[:, :, :2].mT if columns else wanted[:, rows : rows + 2]).flatten(1)  # (N, 6)
     parts = [goal, action[:, 6:], six] if gripper_first else [goal, six, action[:, 6:]]
     return torch.cat(parts, dim=-1)
 
@@ -96,5 +100,20 @@ ABSOLUTE_MISTAKES = (
         "puts the gripper before the rotation",
         lambda *a: _absolute_actions(*a, gripper_first=True),
         "Position 3, rotation 6, gripper 1.",
+    ),
+    Mistake(
+        "turns the other way round",
+        lambda *a: _absolute_actions(*a, back=True),
+        "Mind the signs in K: its first row is (0, -z, y).",
+    ),
+    Mistake(
+        "moves the other way",
+        lambda *a: _absolute_actions(*a, minus=True),
+        "The goal is position + 0.05 * move.",
+    ),
+    Mistake(
+        "takes the last two rows of the goal's rotation",
+        lambda *a: _absolute_actions(*a, rows=1),
+        "The first two: [:, :2].",
     ),
 )

@@ -29,6 +29,7 @@ def noise_table(function: Function) -> None:
         NOISE_TABLE_MISTAKES,
         cases,
         "Three schedules, and what each leaves of the signal.",
+        tolerance=4e-4,  # 1 - alpha_bar in float32 keeps four digits at the first step
     )
 
 
@@ -42,6 +43,8 @@ def _noise_table(
     roots: bool = True,
     curve_is_alpha_bar: bool = False,
     offset: float = 0.008,
+    one_over: bool = False,
+    without_end: bool = False,
 ) -> Tensor:
     """The right table; each option is a mistake."""
     u = torch.arange(K + 1, dtype=torch.float64) / K  # (K+1,)
@@ -55,10 +58,14 @@ def _noise_table(
     else:
         beta = 1 - curve[1:] / curve[:-1]
         beta = beta.clamp(max=0.999) if cap else beta
+    if without_end and kind != "squared_cosine":
+        power = 1 if kind == "linear" else 2
+        ends = 1e-4 ** (1 / power), 0.02 ** (1 / power)
+        beta = torch.linspace(*ends, K + 1, dtype=torch.float64)[:-1] ** power
     alpha_bar = (1 - beta).cumprod(dim=0) if product else 1 - beta.cumsum(dim=0)
     if curve_is_alpha_bar and kind == "squared_cosine":
         alpha_bar = curve[1:]
-    ratio = alpha_bar / (1 - alpha_bar)
+    ratio = (1 if one_over else alpha_bar) / (1 - alpha_bar)
     return torch.stack([beta, alpha_bar, ratio.abs().sqrt() if amplitudes else ratio], dim=1)
 
 
@@ -97,5 +104,15 @@ NOISE_TABLE_MISTAKES = (
         "gives the ratio of amplitudes",
         lambda *a: _noise_table(*a, amplitudes=True),
         "Signal to noise is a ratio of variances: alpha_bar / (1 - alpha_bar), no root.",
+    ),
+    Mistake(
+        "divides 1 by the noise, not the signal",
+        lambda *a: _noise_table(*a, one_over=True),
+        "alpha_bar / (1 - alpha_bar).",
+    ),
+    Mistake(
+        "stops one step before 0.02",
+        lambda *a: _noise_table(*a, without_end=True),
+        "Both ends are reached: the last beta of the first two schedules is 0.02.",
     ),
 )

@@ -56,6 +56,7 @@ def _few_steps(
     reverse: bool = False,
     own: bool = True,
     anew: bool = False,
+    roots: bool = True,
 ) -> Tensor:
     """The right walk; each option is a mistake."""
     x, one = start, torch.ones(())
@@ -73,8 +74,8 @@ def _few_steps(
         if anew:
             x = before.sqrt() * clean + (1 - before).sqrt() * noise[i]
             continue
-        mean = before.sqrt() * beta / (1 - here) * clean
-        mean = mean + (1 - beta).sqrt() * (1 - before) / (1 - here) * x
+        a, s = (before.sqrt(), (1 - beta).sqrt()) if roots else (before, 1 - beta)
+        mean = (a * beta * clean + s * (1 - before) * x) / (1 - here)
         variance = beta if large or (last and last_noise) else (1 - before) / (1 - here) * beta
         if last and not last_noise:
             variance = torch.zeros(())
@@ -122,5 +123,10 @@ FEW_STEPS_MISTAKES = (
         "uses the same noise in all steps",
         lambda *a: _few_steps(*a, own=False),
         "noise[i] is for step i.",
+    ),
+    Mistake(
+        "leaves out the roots in the two weights",
+        lambda *a: _few_steps(*a, roots=False),
+        "What multiplies a trajectory carries a root: sqrt(before) and sqrt(alpha).",
     ),
 )

@@ -58,6 +58,10 @@ def _fill_again(
     whole: bool = False,
     end: bool = True,
     once: bool = False,
+    inverted: bool = False,
+    roots: bool = True,
+    below: bool = False,
+    same_draw: bool = False,
 ) -> Tensor:
     """The right loop; each option is a mistake."""
     x = start
@@ -67,10 +71,13 @@ def _fill_again(
         keep = here if whole else here / before
         rounds = 1 if once else draws.shape[1]
         for r in range(rounds):
-            given = data if clean else here.sqrt() * data + (1 - here).sqrt() * draws[i, r, 0]
-            x = denoise_step(torch.where(mask, given, x), k)
+            level = before if below else here
+            fresh = draws[i, 0 if same_draw else r, 0]
+            given = data if clean else level.sqrt() * data + (1 - level).sqrt() * fresh
+            x = denoise_step(torch.where(~mask if inverted else mask, given, x), k)
             if back and (r + 1 < rounds or back_after_last):
-                x = keep.sqrt() * x + (1 - keep).sqrt() * draws[i, r, 1]
+                a, s = (keep.sqrt(), (1 - keep).sqrt()) if roots else (keep, 1 - keep)
+                x = a * x + s * draws[i, r, 1]
     return torch.where(mask, data, x) if end else x
 
 
@@ -104,5 +111,25 @@ FILL_AGAIN_MISTAKES = (
         "takes one round at each level",
         lambda *a: _fill_again(*a, once=True),
         "`draws.shape[1]` says how many rounds each level has.",
+    ),
+    Mistake(
+        "writes where nothing is given",
+        lambda *a: _fill_again(*a, inverted=True),
+        "True means given: torch.where(mask, given, x).",
+    ),
+    Mistake(
+        "goes back up without the roots",
+        lambda *a: _fill_again(*a, roots=False),
+        "Shares are of variance; what multiplies a trajectory is their root.",
+    ),
+    Mistake(
+        "noises what is given to the level below",
+        lambda *a: _fill_again(*a, below=True),
+        "Before the step x is at level k, so what is given must be, too.",
+    ),
+    Mistake(
+        "uses the same draw for what is given in all rounds of a level",
+        lambda *a: _fill_again(*a, same_draw=True),
+        "draws[i, r, 0] is for round r.",
     ),
 )

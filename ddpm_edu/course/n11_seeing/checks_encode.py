@@ -57,6 +57,8 @@ def _see(
     low_dim_first: bool = False,
     one_softmax: bool = True,
     later: bool = False,
+    far_end: bool = False,
+    each_row: bool = False,
 ) -> Tensor:
     """The right condition; each option is a mistake."""
     B, To, _ = low_dim.shape
@@ -65,11 +67,14 @@ def _see(
         image = camera.flatten(0, 1)  # (N, H, W, 3)
         top = 0 if corner else (image.shape[1] - size) // 2
         left = 0 if corner else (image.shape[2] - size) // 2
+        if far_end:
+            top, left = image.shape[1] - size, image.shape[2] - size
         image = image[:, top : top + size, left : left + size].float()
         N = len(image)
         picture = image.reshape(N, 3, size, size) if reshaped else image.permute(0, 3, 1, 2)
         maps = convolve(picture / 255 if zero_to_one else picture / 127.5 - 1)  # (N, C, h, w)
         weights = maps.flatten(2).softmax(dim=-1 if one_softmax else 1).view_as(maps)
+        weights = maps.softmax(dim=3) if each_row else weights
         x = (weights.sum(dim=2) * torch.linspace(-1, 1, maps.shape[3])).sum(dim=-1)  # (N, C)
         y = (weights.sum(dim=3) * torch.linspace(-1, 1, maps.shape[2])).sum(dim=-1)  # (N, C)
         points = torch.stack([y, x] if exchanged else [x, y], dim=-1).flatten(1)  # (N, 2C)
@@ -115,5 +120,15 @@ SEE_MISTAKES = (
         "takes the softmax over the maps, not over the places",
         lambda *a: _see(*a, one_softmax=False),
         "One softmax over all h * w cells of a map: flatten(2), dim=-1.",
+    ),
+    Mistake(
+        "cuts the window at the lower right corner",
+        lambda *a: _see(*a, far_end=True),
+        "In evaluation the window is in the centre: (H - size) // 2, rounded down.",
+    ),
+    Mistake(
+        "takes a softmax of each row",
+        lambda *a: _see(*a, each_row=True),
+        "One softmax over all h * w cells of a map: flatten(2) first.",
     ),
 )

@@ -49,19 +49,25 @@ def _difference_interval(
     summed: bool = False,
     reversed_sign: bool = False,
     rooted: bool = True,
+    middles: bool = False,
+    even: bool = False,
+    scaled: bool = True,
 ) -> Tensor:
     """The right intervals; each option is a mistake."""
 
     def wilson(wins: Tensor, n: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         rate = wins / n
         middle = (rate + z**2 / (2 * n)) / (1 + z**2 / n)
-        half = z * (rate * (1 - rate) / n + z**2 / (4 * n**2)).sqrt() / (1 + z**2 / n)
+        half = z * (rate * (1 - rate) / n + z**2 / (4 * n**2)).sqrt() / (1 + z**2 / n if scaled else 1)
         return rate, middle - half, middle + half
 
     a, a_low, a_high = wilson(wins_a, n_a)
     b, b_low, b_high = wilson(wins_b, n_b)
     if reversed_sign:
         (a, a_low, a_high), (b, b_low, b_high) = (b, b_low, b_high), (a, a_low, a_high)
+    if even:
+        half = (((a_high - a_low) / 2) ** 2 + ((b_high - b_low) / 2) ** 2).sqrt()
+        return torch.stack([a - b - half, a - b + half], dim=-1)
     if ends:
         return torch.stack([a_low - b_high, a_high - b_low], dim=-1)
     if wald:
@@ -73,7 +79,8 @@ def _difference_interval(
         below, above = ((a - a_low) + down, (a_high - a) + up) if summed else (below, above)
     else:
         below, above = below.sqrt(), above.sqrt()
-    return torch.stack([a - b - below, a - b + above], dim=-1)
+    centre = (a_low + a_high - b_low - b_high) / 2 if middles else a - b
+    return torch.stack([centre - below, centre + above], dim=-1)
 
 
 DIFFERENCE_MISTAKES = (
@@ -101,5 +108,20 @@ DIFFERENCE_MISTAKES = (
         "forgets the root of the sum of squares",
         lambda *a: _difference_interval(*a, rooted=False),
         "A distance is the root of the sum of squared distances.",
+    ),
+    Mistake(
+        "starts from the middles of the intervals, not from the rates",
+        lambda *a: _difference_interval(*a, middles=True),
+        "The difference of the rates stands in the middle: wins / n, not Wilson's shrunk middle.",
+    ),
+    Mistake(
+        "takes half of each interval's width on both sides",
+        lambda *a: _difference_interval(*a, even=True),
+        "Wilson's intervals are lopsided: the way down and the way up are different.",
+    ),
+    Mistake(
+        "forgets to divide the half width by 1 + z**2 / n",
+        lambda *a: _difference_interval(*a, scaled=False),
+        "Middle and half width stand over the same 1 + z**2 / n.",
     ),
 )

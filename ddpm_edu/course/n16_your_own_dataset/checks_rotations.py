@@ -50,17 +50,22 @@ def _rotations_at(
     unit: bool = True,
     swapped: bool = False,
     nearest: bool = False,
+    half_way: bool = False,
+    cosine: bool = False,
+    opposite: bool = False,
 ) -> Tensor:
     """The right rotations; each option is a mistake."""
     q = quaternions / quaternions.norm(dim=-1, keepdim=True) if unit else quaternions
     smooth = [q[0]]
     for one in q[1:]:
         before = q[0] if first_only else smooth[-1]
-        smooth.append(-one if signs and (one * before).sum() < 0 else one)
+        smooth.append(-one if signs and ((one * before).sum() < 0) != opposite else one)
     q = torch.stack(smooth)
     after = torch.searchsorted(times, wanted).clamp(1, len(times) - 1)  # (N,)
     a, b = q[after - 1], q[after]  # (N, 4)
     share = ((wanted - times[after - 1]) / (times[after] - times[after - 1]))[:, None]  # (N, 1)
+    if half_way:
+        share = torch.full_like(share, 0.5)
     if swapped:
         share = 1 - share
     if nearest:
@@ -70,6 +75,8 @@ def _rotations_at(
     sine = torch.where(still, 1.0, angle.sin())
     of_a = torch.where(still, 1 - share, ((1 - share) * angle).sin() / sine)
     of_b = torch.where(still, share, (share * angle).sin() / sine)
+    if cosine:
+        of_a, of_b = ((1 - share) * angle).cos(), (share * angle).cos()
     mixed = of_a * a + of_b * b if arc else (1 - share) * a + share * b
     return mixed / mixed.norm(dim=-1, keepdim=True) if unit else mixed
 
@@ -106,5 +113,20 @@ ROTATIONS_MISTAKES = (
         "takes the nearest row",
         lambda *a: _rotations_at(*a, nearest=True),
         "Between two rows the rotation is between them, too.",
+    ),
+    Mistake(
+        "goes half of the way, whatever the time",
+        lambda *a: _rotations_at(*a, half_way=True),
+        "share = (wanted - before) / (after - before), each wanted time its own.",
+    ),
+    Mistake(
+        "takes cosines for weights",
+        lambda *a: _rotations_at(*a, cosine=True),
+        "sin((1 - s) angle) / sin(angle) and sin(s angle) / sin(angle): at s = 0 they are 1 and 0.",
+    ),
+    Mistake(
+        "turns over the rows that are on the right side",
+        lambda *a: _rotations_at(*a, opposite=True),
+        "A row is turned over where its product with the row before is negative.",
     ),
 )

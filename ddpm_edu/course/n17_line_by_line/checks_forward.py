@@ -64,6 +64,8 @@ def _forward(
     normed: bool = True,
     step_first: bool = True,
     layers: int | None = None,
+    late_places: bool = False,
+    twice: bool = False,
 ) -> Tensor:
     """The right pass; each option is a mistake."""
     T = noisy.shape[1]
@@ -71,16 +73,18 @@ def _forward(
     tokens = [time, net.obs_embedding(seen)]
     memory = torch.cat(tokens if step_first else tokens[::-1], dim=1)  # (B, S, E)
     S = memory.shape[1]
-    if memory_places:
+    if memory_places and not late_places:
         memory = memory + net.cond_position[:, :S]
     memory = net.cond_encoder(memory) if encoded else memory
+    if late_places:
+        memory = memory + net.cond_position[:, :S]
     x = net.input_embedding(noisy)  # (B, T, E)
     if places:
         x = x + net.input_position[:, :T]
     causal = net.causal_mask[:T, :T] if masked else None
     known = net.memory_mask[:T, :S] if memory_masked else None
     for layer in net.layers[:layers]:
-        x = layer(x, memory, causal, known)
+        x = layer(x, memory, causal, known) + (x if twice else 0)
     return net.head(net.final_norm(x) if normed else x)
 
 
@@ -124,5 +128,15 @@ FORWARD_MISTAKES = (
         "goes through the first layer only",
         lambda *a: _forward(*a, layers=1),
         "`for layer in net.layers`: each takes the x of the one before.",
+    ),
+    Mistake(
+        "adds the memory's places behind the condition encoder",
+        lambda *a: _forward(*a, late_places=True),
+        "First the places, then `net.cond_encoder`: an encoder that mixes must know the order.",
+    ),
+    Mistake(
+        "adds each layer's input once more",
+        lambda *a: _forward(*a, twice=True),
+        "A layer has its ways around inside: x = layer(x, ...).",
     ),
 )

@@ -64,6 +64,8 @@ def _guided_walk(
     kept_all: bool = False,
     neighbour: bool = False,
     squared: bool = True,
+    plus: bool = False,
+    own_noise: bool = False,
 ) -> Tensor:
     """The right walk; each option is a mistake."""
     x = start
@@ -74,8 +76,11 @@ def _guided_walk(
             there = alpha_bar[k - 1] if k > 0 else torch.ones(())
         a, b = (untold(x, k), told(x, k)) if exchanged else (told(x, k), untold(x, k))
         epsilon = b + (w if others else 1 + w) * (a - b)  # (B, D)
+        epsilon = (1 + w) * a + w * b if plus else epsilon
         clean = (x - (1 - here).sqrt() * epsilon) / here.sqrt()  # (B, D)
         clean = clean.clamp(-1, 1) if clipped else clean
+        if own_noise:
+            epsilon = (x - here.sqrt() * clean) / (1 - here).sqrt()
         sigma = eta * ((1 - there) / (1 - here) * (1 - here / there)).sqrt()
         taken = sigma**2 if squared else sigma
         kept = (1 - there - (0 if kept_all else taken)).clamp(min=0).sqrt()
@@ -113,5 +118,15 @@ GUIDED_MISTAKES = (
         "takes the level k - 1 for the next one",
         lambda *a: _guided_walk(*a, neighbour=True),
         "The next level is levels[i + 1]; after the last, alpha-bar is 1.",
+    ),
+    Mistake(
+        "adds the answer without a condition, where it is subtracted",
+        lambda *a: _guided_walk(*a, plus=True),
+        "(1 + w) · told - w · untold: a minus.",
+    ),
+    Mistake(
+        "computes the noise anew from the clipped guess",
+        lambda *a: _guided_walk(*a, own_noise=True),
+        "Here the guided noise stays as it is, as in diffusers unless it is told otherwise.",
     ),
 )
