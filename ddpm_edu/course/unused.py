@@ -188,12 +188,25 @@ def _others(value: Any, known: Sequence[Any]) -> Iterator[Any]:
         yield from (one for one in known if one.shape == value.shape and not torch.equal(one, value))
     elif isinstance(value, bool):
         yield not value
-    elif isinstance(value, int | float | list):
+    elif isinstance(value, list):
+        if any(isinstance(part, Tensor) for part in value):
+            yield [next(_others(part, []), part) for part in value]
+        yield from (one for one in known if not _equal(one, value))
+    elif isinstance(value, int | float):
         yield from (one for one in known if one != value)
     elif isinstance(value, Fresh):
         return
     elif callable(value):
         yield lambda *arguments: _shifted(value(*arguments))
+
+
+def _equal(a: Any, b: Any) -> bool:
+    """As `==`, which has no truth for lists of tensors."""
+    if isinstance(a, list) and isinstance(b, list):
+        return len(a) == len(b) and all(map(_equal, a, b))
+    if isinstance(a, Tensor) or isinstance(b, Tensor):
+        return isinstance(a, Tensor) and isinstance(b, Tensor) and torch.equal(a, b)
+    return bool(a == b)
 
 
 def _shifted(answer: Any) -> Any:

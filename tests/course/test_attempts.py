@@ -188,3 +188,16 @@ def test_options_of_a_right_solution_are_not_shown_to_students() -> None:
     tree = ast.parse("def f(x, power=1.0, room=True):\n    return (x if room else -x) ** power").body[0]
     assert isinstance(tree, ast.FunctionDef)
     assert ast.unparse(without_options(tree)) == "def f(x):\n    return x"
+
+
+def test_an_argument_that_is_a_list_of_tensors_may_not_matter() -> None:
+    cases = [{"parts": [torch.rand(2, 3), torch.rand(4, 3)], "factor": factor} for factor in (2.0, 3.0)]
+    with pytest.raises(diagnosis.CheckFailed, match="does not use `parts`"):
+        diagnosis.check_function(
+            "joined",
+            lambda parts, factor: factor * torch.arange(18.0).reshape(6, 3).sin(),
+            lambda parts, factor: factor * torch.cat(parts),
+            [],
+            cases,
+            "Joined.",
+        )
