@@ -21,13 +21,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ddpm_edu.course import formulas, repairs, shapes, slips, suspicions
-from ddpm_edu.course.answers import as_wanted, hand_on
-from ddpm_edu.course.calls import Arguments, Fresh, Function, apart, is_stub, outcome
-from ddpm_edu.course.influence import by_influence
-from ddpm_edu.course.likeness import likeness_of
-from ddpm_edu.course.more_cases import with_more
-from ddpm_edu.course.refusals import (
+from ddpm_edu.course.explanations import formulas, repairs, shapes, slips, suspicions
+from ddpm_edu.course.explanations.answers import as_wanted, hand_on
+from ddpm_edu.course.explanations.calls import Arguments, Fresh, Function, apart, is_stub, outcome
+from ddpm_edu.course.explanations.influence import by_influence
+from ddpm_edu.course.explanations.likeness import likeness_of
+from ddpm_edu.course.explanations.more_cases import with_more
+from ddpm_edu.course.explanations.refusals import (
     CheckFailed,
     failure,
     refuse_new_answers,
@@ -36,11 +36,16 @@ from ddpm_edu.course.refusals import (
     refuse_wrong_kind,
     same,
 )
-from ddpm_edu.course.small_examples import small_example
-from ddpm_edu.course.suspicions import Suspicion
-from ddpm_edu.course.two_at_once import two_at_once
-from ddpm_edu.course.unexplained import is_explained, letters_in, unknown
-from ddpm_edu.course.unused import about_arguments, misread_arguments, needed_arguments, without_effect
+from ddpm_edu.course.explanations.small_examples import small_example
+from ddpm_edu.course.explanations.suspicions import Suspicion
+from ddpm_edu.course.explanations.two_at_once import two_at_once
+from ddpm_edu.course.explanations.unexplained import is_explained, letters_in, unknown
+from ddpm_edu.course.explanations.unused import (
+    about_arguments,
+    misread_arguments,
+    needed_arguments,
+    without_effect,
+)
 
 __all__ = ["Arguments", "CheckFailed", "Fresh", "Function", "failure", "outcome", "same"]
 

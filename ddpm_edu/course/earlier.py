@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from ddpm_edu.course.calls import Function
+from ddpm_edu.course.explanations.calls import Function
 from ddpm_edu.errors import UserError
 
 

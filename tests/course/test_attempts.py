@@ -11,7 +11,8 @@ import pytest
 import torch
 from exercise_attempts import Attempt, attempts, is_named
 
-from ddpm_edu.course import checks, diagnosis, partly
+from ddpm_edu.course import checks, diagnosis
+from ddpm_edu.course.explanations import partly
 
 ALL = list(attempts())
 RIGHT = [attempt for attempt in ALL if attempt.is_right]
@@ -130,7 +131,7 @@ def test_later_cells_get_what_they_compute_with(
     ],
 )
 def test_what_else_is_said(check: str, source: str, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ddpm_edu.course.calls.SECONDS", 0.5)
+    monkeypatch.setattr("ddpm_edu.course.explanations.calls.SECONDS", 0.5)
     arguments = next(iter(attempts(check))).source.split("(")[1].split(")")[0]
     cell = f"OTHER = torch.ones(2)\n\ndef attempt({arguments}):\n    {source}\n"
     verdict = Attempt(check, cell, False).verdict()
@@ -169,7 +170,7 @@ def test_what_is_said_of_answers_that_are_wrong_in_parts(
 
 
 def test_one_slip_in_all_places_of_a_line_is_one_slip() -> None:
-    from ddpm_edu.course.slips import slips_everywhere
+    from ddpm_edu.course.explanations.slips import slips_everywhere
 
     a, b = torch.tensor(4.0), torch.tensor(9.0)
     said = [slip.what() for slip in slips_everywhere(_two_roots) if slip.function(a, b) == a - b]
@@ -183,7 +184,7 @@ def _two_roots(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
 def test_options_of_a_right_solution_are_not_shown_to_students() -> None:
     import ast
 
-    from ddpm_edu.course.options import without_options
+    from ddpm_edu.course.explanations.options import without_options
 
     tree = ast.parse("def f(x, power=1.0, room=True):\n    return (x if room else -x) ** power").body[0]
     assert isinstance(tree, ast.FunctionDef)

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from ddpm_edu.course.build import read_course, student_notebook
-from ddpm_edu.course.calls import is_stub
 from ddpm_edu.course.earlier import earlier
+from ddpm_edu.course.explanations.calls import is_stub
 from ddpm_edu.diffusion.schedule import make_noise_schedule
 from ddpm_edu.errors import UserError
 from ddpm_edu.paths import course_notebooks

@@ -8,8 +8,8 @@ from itertools import product
 
 import numpy as np
 
-from ddpm_edu.course.calls import Arguments
-from ddpm_edu.course.suspicions import Pairs, Suspicion, quantities
+from ddpm_edu.course.explanations.calls import Arguments
+from ddpm_edu.course.explanations.suspicions import Pairs, Suspicion, quantities
 
 Values = np.ndarray
 Known = dict[str, Values]

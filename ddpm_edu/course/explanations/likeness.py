@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ddpm_edu.course.answers import as_wanted
-from ddpm_edu.course.calls import MOMENT, Arguments, Function, attempt
-from ddpm_edu.course.refusals import same
+from ddpm_edu.course.explanations.answers import as_wanted
+from ddpm_edu.course.explanations.calls import MOMENT, Arguments, Function, attempt
+from ddpm_edu.course.explanations.refusals import same
 
 
 def likeness_of(

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from torch import Tensor
 
-from ddpm_edu.course.suspicions import FENCE, NOT_DEFINED, Pairs, Suspicion, close
+from ddpm_edu.course.explanations.suspicions import FENCE, NOT_DEFINED, Pairs, Suspicion, close
 
 
 def by_shape(pairs: Pairs, letters: Sequence[str] | None, tolerance: float) -> Iterator[Suspicion]:

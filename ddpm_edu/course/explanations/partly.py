@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator, Sequence
 import torch
 from torch import Tensor
 
-from ddpm_edu.course.calls import Arguments
-from ddpm_edu.course.suspicions import VALUES, Suspicion, close
+from ddpm_edu.course.explanations.calls import Arguments
+from ddpm_edu.course.explanations.suspicions import VALUES, Suspicion, close
 
 SHARE = 0.7
 """Of its wrong entries, so many must be explained to say "most"."""

@@ -11,8 +11,8 @@ import itertools
 from collections.abc import Sequence
 from typing import Any
 
-from ddpm_edu.course.answers import as_wanted
-from ddpm_edu.course.calls import MOMENT, Arguments, Function, outcome
+from ddpm_edu.course.explanations.answers import as_wanted
+from ddpm_edu.course.explanations.calls import MOMENT, Arguments, Function, outcome
 
 MOST = 10
 """So many further calls of each kind at most."""

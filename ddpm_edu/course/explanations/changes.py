@@ -7,9 +7,9 @@ import pickle
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from ddpm_edu.course.changed_trees import Change, Changed, everywhere, put
-from ddpm_edu.course.changes_of_blocks import of_block, of_statement
-from ddpm_edu.course.changes_of_calls import is_method, of_call
+from ddpm_edu.course.explanations.changed_trees import Change, Changed, everywhere, put
+from ddpm_edu.course.explanations.changes_of_blocks import of_block, of_statement
+from ddpm_edu.course.explanations.changes_of_calls import is_method, of_call
 
 
 def changes(tree: ast.FunctionDef, common: bool = False) -> Iterator[Changed]:

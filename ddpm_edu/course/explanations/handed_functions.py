@@ -9,9 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ddpm_edu.course.calls import Arguments, Fresh, Function, outcome
-from ddpm_edu.course.places import value_of
-from ddpm_edu.course.suspicions import Suspicion, close
+from ddpm_edu.course.explanations.calls import Arguments, Fresh, Function, outcome
+from ddpm_edu.course.explanations.places import value_of
+from ddpm_edu.course.explanations.suspicions import Suspicion, close
 
 Log = dict[str, list[tuple[Any, ...]]]
 """Of each function that is handed over: the arguments of its calls."""

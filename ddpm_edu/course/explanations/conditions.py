@@ -9,10 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ddpm_edu.course.answers import as_wanted
-from ddpm_edu.course.calls import MOMENT, Arguments, Function, attempt
-from ddpm_edu.course.refusals import same
-from ddpm_edu.course.suspicions import NOT_DEFINED
+from ddpm_edu.course.explanations.answers import as_wanted
+from ddpm_edu.course.explanations.calls import MOMENT, Arguments, Function, attempt
+from ddpm_edu.course.explanations.refusals import same
+from ddpm_edu.course.explanations.suspicions import NOT_DEFINED
 
 Condition = tuple[str, Callable[[Arguments], Arguments | None]]
 """A circumstance, to follow "It is right where"; and how a call is brought into it (None: it cannot be)."""

@@ -13,11 +13,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ddpm_edu.course.answers import as_wanted
-from ddpm_edu.course.calls import MOMENT, Arguments, Function, attempt
-from ddpm_edu.course.misreadings import MISREADINGS
-from ddpm_edu.course.refusals import same
-from ddpm_edu.course.suspicions import NOT_DEFINED, VALUES, Suspicion, close
+from ddpm_edu.course.explanations.answers import as_wanted
+from ddpm_edu.course.explanations.calls import MOMENT, Arguments, Function, attempt
+from ddpm_edu.course.explanations.misreadings import MISREADINGS
+from ddpm_edu.course.explanations.refusals import same
+from ddpm_edu.course.explanations.suspicions import NOT_DEFINED, VALUES, Suspicion, close
 
 
 def two_at_once(

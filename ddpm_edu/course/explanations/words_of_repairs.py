@@ -9,7 +9,7 @@ import tokenize
 from collections import Counter
 from collections.abc import Sequence
 
-from ddpm_edu.course.suspicions import Suspicion
+from ddpm_edu.course.explanations.suspicions import Suspicion
 
 
 def said(before: ast.FunctionDef, after: ast.FunctionDef) -> Suspicion:

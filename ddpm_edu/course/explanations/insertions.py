@@ -5,8 +5,8 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable, Iterator
 
-from ddpm_edu.course.changed_trees import Change, Changed, everywhere
-from ddpm_edu.course.changes import names_in
+from ddpm_edu.course.explanations.changed_trees import Change, Changed, everywhere
+from ddpm_edu.course.explanations.changes import names_in
 
 _METHODS = {
     "abs": "the size of `{}` is taken, without sign",

@@ -8,10 +8,18 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ddpm_edu.course.answers import as_wanted, read, wrong_kind
-from ddpm_edu.course.calls import Arguments, Function, NeverEnds, began, is_stub, outcome, students_line
-from ddpm_edu.course.places import shown
-from ddpm_edu.course.suspicions import close
+from ddpm_edu.course.explanations.answers import as_wanted, read, wrong_kind
+from ddpm_edu.course.explanations.calls import (
+    Arguments,
+    Function,
+    NeverEnds,
+    began,
+    is_stub,
+    outcome,
+    students_line,
+)
+from ddpm_edu.course.explanations.places import shown
+from ddpm_edu.course.explanations.suspicions import close
 
 
 class CheckFailed(AssertionError):  # noqa: N818 - it reads as what happened

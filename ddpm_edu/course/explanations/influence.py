@@ -9,10 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ddpm_edu.course.answers import as_wanted
-from ddpm_edu.course.calls import MOMENT, Arguments, Function, attempt
-from ddpm_edu.course.places import indices
-from ddpm_edu.course.suspicions import NOT_DEFINED, Pairs, Suspicion, by_value, close, first
+from ddpm_edu.course.explanations.answers import as_wanted
+from ddpm_edu.course.explanations.calls import MOMENT, Arguments, Function, attempt
+from ddpm_edu.course.explanations.places import indices
+from ddpm_edu.course.explanations.suspicions import NOT_DEFINED, Pairs, Suspicion, by_value, close, first
 
 Places = frozenset[int]
 """Indices along an axis of an answer."""

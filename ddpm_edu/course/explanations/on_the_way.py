@@ -11,8 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ddpm_edu.course.calls import MOMENT, Arguments, Function, attempt
-from ddpm_edu.course.suspicions import close
+from ddpm_edu.course.explanations.calls import MOMENT, Arguments, Function, attempt
+from ddpm_edu.course.explanations.suspicions import close
 
 
 def right_so_far(function: Function, correct: Function, cases: Sequence[Arguments], tolerance: float) -> str:

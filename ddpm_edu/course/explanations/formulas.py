@@ -7,10 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 import torch
 from torch import Tensor
 
-from ddpm_edu.course.calls import Arguments, Function
-from ddpm_edu.course.formulas_of_numbers import of_numbers
-from ddpm_edu.course.suspicions import VALUES, Pairs, Suspicion, first
-from ddpm_edu.course.tensors_as_sums import as_sums
+from ddpm_edu.course.explanations.calls import Arguments, Function
+from ddpm_edu.course.explanations.formulas_of_numbers import of_numbers
+from ddpm_edu.course.explanations.suspicions import VALUES, Pairs, Suspicion, first
+from ddpm_edu.course.explanations.tensors_as_sums import as_sums
 
 
 def by_formula(

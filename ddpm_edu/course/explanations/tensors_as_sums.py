@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ddpm_edu.course.calls import Arguments, Function, outcome
-from ddpm_edu.course.suspicions import Pairs, Suspicion
+from ddpm_edu.course.explanations.calls import Arguments, Function, outcome
+from ddpm_edu.course.explanations.suspicions import Pairs, Suspicion
 
 Names = dict[str, Any]
 

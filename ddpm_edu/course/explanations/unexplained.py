@@ -7,14 +7,14 @@ from typing import Any
 
 from torch import Tensor
 
-from ddpm_edu.course import handed_functions, partly, raised, suspicions
-from ddpm_edu.course.calls import Arguments, Function, apart, students_line
-from ddpm_edu.course.conditions import right_where, wrong_just_where
-from ddpm_edu.course.on_the_way import right_so_far
-from ddpm_edu.course.places import shown, where_wrong
-from ddpm_edu.course.refusals import CheckFailed, failure
-from ddpm_edu.course.small_examples import small_example
-from ddpm_edu.course.suspicions import Suspicion
+from ddpm_edu.course.explanations import handed_functions, partly, raised, suspicions
+from ddpm_edu.course.explanations.calls import Arguments, Function, apart, students_line
+from ddpm_edu.course.explanations.conditions import right_where, wrong_just_where
+from ddpm_edu.course.explanations.on_the_way import right_so_far
+from ddpm_edu.course.explanations.places import shown, where_wrong
+from ddpm_edu.course.explanations.refusals import CheckFailed, failure
+from ddpm_edu.course.explanations.small_examples import small_example
+from ddpm_edu.course.explanations.suspicions import Suspicion
 
 TOLERANCE = 1e-4
 SECONDS = 0.6

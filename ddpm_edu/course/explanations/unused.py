@@ -9,10 +9,18 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ddpm_edu.course.answers import as_wanted
-from ddpm_edu.course.calls import MOMENT, Arguments, Fresh, Function, globals_read, is_read, outcome
-from ddpm_edu.course.misreadings import MISREADINGS, NEEDED, OF_TWO, OF_VALUES
-from ddpm_edu.course.suspicions import NOT_DEFINED, Suspicion, close
+from ddpm_edu.course.explanations.answers import as_wanted
+from ddpm_edu.course.explanations.calls import (
+    MOMENT,
+    Arguments,
+    Fresh,
+    Function,
+    globals_read,
+    is_read,
+    outcome,
+)
+from ddpm_edu.course.explanations.misreadings import MISREADINGS, NEEDED, OF_TWO, OF_VALUES
+from ddpm_edu.course.explanations.suspicions import NOT_DEFINED, Suspicion, close
 
 
 def about_arguments(

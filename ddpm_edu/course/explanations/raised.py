@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 
 from torch import Tensor
 
-from ddpm_edu.course.calls import Arguments
-from ddpm_edu.course.suspicions import Suspicion
+from ddpm_edu.course.explanations.calls import Arguments
+from ddpm_edu.course.explanations.suspicions import Suspicion
 
 Letters = Mapping[str, Sequence[str]]
 

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ddpm_edu.course.calls import Arguments, Fresh
+from ddpm_edu.course.explanations.calls import Arguments, Fresh
 
 
 def shown(case: Arguments, numbers_first: bool = False) -> str:

@@ -15,10 +15,10 @@ from functools import cache
 from types import FunctionType
 from typing import Any
 
-from ddpm_edu.course.changed_trees import Changed, code_of
-from ddpm_edu.course.changes import changes, in_all_places
-from ddpm_edu.course.insertions import insertions
-from ddpm_edu.course.options import without_options
+from ddpm_edu.course.explanations.changed_trees import Changed, code_of
+from ddpm_edu.course.explanations.changes import changes, in_all_places
+from ddpm_edu.course.explanations.insertions import insertions
+from ddpm_edu.course.explanations.options import without_options
 
 Function = Callable[..., Any]
 

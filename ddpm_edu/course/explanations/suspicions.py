@@ -16,7 +16,7 @@ from fractions import Fraction
 import torch
 from torch import Tensor
 
-from ddpm_edu.course.calls import Arguments
+from ddpm_edu.course.explanations.calls import Arguments
 
 Pairs = Sequence[tuple[Tensor, Tensor]]
 """(answer, right) of each case."""

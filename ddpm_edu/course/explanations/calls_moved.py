@@ -5,8 +5,8 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from ddpm_edu.course.changed_trees import Change, Changed, everywhere
-from ddpm_edu.course.changes_of_calls import is_method
+from ddpm_edu.course.explanations.changed_trees import Change, Changed, everywhere
+from ddpm_edu.course.explanations.changes_of_calls import is_method
 
 
 def calls_moved(tree: ast.FunctionDef) -> Iterator[Changed]:

@@ -18,16 +18,16 @@ from typing import Any
 
 import torch
 
-from ddpm_edu.course.answers import as_wanted
-from ddpm_edu.course.calls import MOMENT, Arguments, Function, attempt
-from ddpm_edu.course.calls_moved import calls_moved
-from ddpm_edu.course.changed_trees import Change, Changed, code_of, everywhere
-from ddpm_edu.course.changes import changes, in_all_places, names_in
-from ddpm_edu.course.changes_of_calls import is_method, is_module
-from ddpm_edu.course.insertions import insertions
-from ddpm_edu.course.refusals import same
-from ddpm_edu.course.suspicions import Suspicion
-from ddpm_edu.course.words_of_repairs import said
+from ddpm_edu.course.explanations.answers import as_wanted
+from ddpm_edu.course.explanations.calls import MOMENT, Arguments, Function, attempt
+from ddpm_edu.course.explanations.calls_moved import calls_moved
+from ddpm_edu.course.explanations.changed_trees import Change, Changed, code_of, everywhere
+from ddpm_edu.course.explanations.changes import changes, in_all_places, names_in
+from ddpm_edu.course.explanations.changes_of_calls import is_method, is_module
+from ddpm_edu.course.explanations.insertions import insertions
+from ddpm_edu.course.explanations.refusals import same
+from ddpm_edu.course.explanations.suspicions import Suspicion
+from ddpm_edu.course.explanations.words_of_repairs import said
 
 
 def repair(
