@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import itertools
 import re
 import subprocess
 import sys
@@ -129,3 +130,18 @@ def test_it_grows_to_one_exercise_of_some_size_and_a_challenge_without_solution(
     assert any(15 <= size <= 40 for size in sizes), sizes
     text = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
     assert len(re.findall(r"^#+ Open challenge|^\*\*Open challenge\*\*", text, flags=re.MULTILINE)) == 1
+
+
+def test_hard_exercises_have_a_worked_example_and_a_variation(notebook: nbformat.NotebookNode) -> None:
+    cells = [cell.source for cell in notebook.cells if cell.cell_type == "markdown"]
+    begins = [
+        place for place, source in enumerate(cells) if re.search(r"^### Exercise \d", source, re.MULTILINE)
+    ]
+    hard = 0
+    for begin, end in itertools.pairwise([*begins, len(cells)]):
+        if "*Difficulty:* ●●●" in cells[begin]:
+            name = cells[begin].splitlines()[0]
+            assert any("**Worked example" in source for source in cells[begin - 1 : end]), name
+            assert any(re.search(r"\bvariation:", source, re.IGNORECASE) for source in cells[begin:end]), name
+            hard += 1
+    assert hard
