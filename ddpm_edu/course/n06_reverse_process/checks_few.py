@@ -57,6 +57,7 @@ def _few_steps(
     own: bool = True,
     anew: bool = False,
     roots: bool = True,
+    calm: bool = False,
 ) -> Tensor:
     """The right walk; each option is a mistake."""
     x, one = start, torch.ones(())
@@ -77,7 +78,7 @@ def _few_steps(
         a, s = (before.sqrt(), (1 - beta).sqrt()) if roots else (before, 1 - beta)
         mean = (a * beta * clean + s * (1 - before) * x) / (1 - here)
         variance = beta if large or (last and last_noise) else (1 - before) / (1 - here) * beta
-        if last and not last_noise:
+        if last and calm:
             variance = torch.zeros(())
         x = mean + (variance.sqrt() if rooted else variance) * noise[i if own else 0]
     return x
@@ -98,6 +99,11 @@ FEW_STEPS_MISTAKES = (
         "adds noise of variance beta, not beta tilde",
         lambda *a: _few_steps(*a, large=True),
         "(1 - before) / (1 - here) * beta is the variance of the step that knows the clean trajectory.",
+    ),
+    Mistake(
+        "adds noise of variance beta, not beta tilde, in all steps but the last",
+        lambda *a: _few_steps(*a, large=True, calm=True),
+        "(1 - before) / (1 - here) * beta is smaller, and 0 in the last step by itself.",
     ),
     Mistake(
         "adds noise in the last step",

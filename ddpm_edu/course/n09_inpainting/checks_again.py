@@ -62,12 +62,13 @@ def _fill_again(
     roots: bool = True,
     below: bool = False,
     same_draw: bool = False,
+    wrapped: bool = False,
 ) -> Tensor:
     """The right loop; each option is a mistake."""
     x = start
     for i, k in enumerate(timesteps):
         here = alpha_bar[k]
-        before = alpha_bar[k - 1] if k > 0 else torch.ones(())
+        before = alpha_bar[k - 1] if k > 0 or wrapped else torch.ones(())
         keep = here if whole else here / before
         rounds = 1 if once else draws.shape[1]
         for r in range(rounds):
@@ -131,5 +132,10 @@ FILL_AGAIN_MISTAKES = (
         "uses the same draw for what is given in all rounds of a level",
         lambda *a: _fill_again(*a, same_draw=True),
         "draws[i, r, 0] is for round r.",
+    ),
+    Mistake(
+        "takes alpha_bar[-1], the last, for what is below k = 0",
+        lambda *a: _fill_again(*a, wrapped=True),
+        "Python counts -1 from the end; below k = 0 all is signal, and alpha-bar is 1.",
     ),
 )

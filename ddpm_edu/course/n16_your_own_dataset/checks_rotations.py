@@ -26,7 +26,8 @@ def rotations_at(function: Function) -> None:
         quaternions = quaternions + 0.1 * torch.randn(M, 4, generator=generator)
         sign = torch.where(torch.rand(M, generator=generator) < 0.5, -1.0, 1.0)
         quaternions = 1.3 * torch.nn.functional.normalize(quaternions, dim=-1) * sign[:, None]
-        quaternions[1] = quaternions[0]  # stands still
+        # Stands still. Its length of 1 is exact: the angle is 0, and not a rounded one.
+        quaternions[:2] = sign[0] * torch.tensor([0.0, 0.0, 0.0, 1.0])
         wanted = times[0] + (times[-1] - times[0]) * torch.rand(N, generator=generator).sort().values
         wanted[0], wanted[-1] = times[0] + 0.03, times[-1]
         cases.append({"times": times, "quaternions": quaternions, "wanted": wanted})
@@ -53,6 +54,8 @@ def _rotations_at(
     half_way: bool = False,
     cosine: bool = False,
     opposite: bool = False,
+    in_pairs: bool = False,
+    guarded: bool = True,
 ) -> Tensor:
     """The right rotations; each option is a mistake."""
     q = quaternions / quaternions.norm(dim=-1, keepdim=True) if unit else quaternions
@@ -63,6 +66,8 @@ def _rotations_at(
     q = torch.stack(smooth)
     after = torch.searchsorted(times, wanted).clamp(1, len(times) - 1)  # (N,)
     a, b = q[after - 1], q[after]  # (N, 4)
+    if in_pairs:
+        b = torch.where((a * b).sum(dim=-1, keepdim=True) < 0, -b, b)
     share = ((wanted - times[after - 1]) / (times[after] - times[after - 1]))[:, None]  # (N, 1)
     if half_way:
         share = torch.full_like(share, 0.5)
@@ -71,7 +76,7 @@ def _rotations_at(
     if nearest:
         return torch.where(share < 0.5, a, b)
     angle = (a * b).sum(dim=-1, keepdim=True).clamp(-1, 1).acos()  # (N, 1)
-    still = angle < 1e-3
+    still = (angle < 1e-3) & guarded
     sine = torch.where(still, 1.0, angle.sin())
     of_a = torch.where(still, 1 - share, ((1 - share) * angle).sin() / sine)
     of_b = torch.where(still, share, (share * angle).sin() / sine)
@@ -128,5 +133,16 @@ ROTATIONS_MISTAKES = (
         "turns over the rows that are on the right side",
         lambda *a: _rotations_at(*a, opposite=True),
         "A row is turned over where its product with the row before is negative.",
+    ),
+    Mistake(
+        "turns over one of the two neighbours, not the log row after row",
+        lambda *a: _rotations_at(*a, signs=False, in_pairs=True),
+        "The rotations are right, but q and -q still change places: first turn the whole log over, each row "
+        "compared with the one before as it is by then.",
+    ),
+    Mistake(
+        "divides 0 by 0 where the hand stands still",
+        lambda *a: _rotations_at(*a, guarded=False),
+        "At an angle of 0 the weights are 1 - s and s: torch.where, with a divisor that is not 0.",
     ),
 )
