@@ -8,9 +8,8 @@ SPINS = "1000"
 """How often libgomp looks whether the other threads are there before it sleeps; by itself 300,000 times.
 
 Each loop of a network ends with such a wait. Where another program holds a core, the thread that spins keeps
-its own core from the thread it waits for: on two cores with one busy program, a training step took 1,008 to
-1,150 ms instead of 85, and with 1,000 looks 167 to 197. An idle machine shows no difference
-(`benchmarks/threads.py`).
+its own core from the thread it waits for: a training step takes two to three times as long as it would with
+1,000 looks (`benchmarks/threads.py`; docs/speed.md has the table).
 """
 
 
