@@ -113,7 +113,11 @@ def in_place(query, key, value, mask):
     ("check", "function", "part"),
     [
         (checks.attention, in_place, "changes its argument `query`"),
-        (checks.attention, lambda q, k, v, mask: (q @ k.mT + mask).softmax(-1) @ v, "off by up to"),
+        (
+            checks.attention,
+            lambda q, k, v, mask: (q @ k.mT + mask).softmax(-1) @ v,
+            "changes your answer, and should",
+        ),
         (checks.attention, lambda q, k, v, mask: q @ k @ v, "It raises RuntimeError"),
         (checks.causal_mask, lambda n: torch.ones(n, n).tril(), "returns numbers of torch.float32"),
         (checks.causal_mask, lambda n: torch.ones(n).bool(), "shape (4,); (N, N) = (4, 4) is wanted"),

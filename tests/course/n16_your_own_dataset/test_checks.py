@@ -42,5 +42,11 @@ def test_right_answers_pass_in_any_style(check, solution, capsys):
 
 
 def test_an_unknown_mistake_is_shown_with_its_numbers():
-    with pytest.raises(CheckFailed, match=r"positions \(\d+, 3\), largest_step 0\.\d+\."):
-        checks.actions_from_positions(lambda positions, largest_step: 0.1 * positions.sin() / largest_step)
+    def unlike_any(positions, largest_step):
+        moves = torch.cat([positions.diff(dim=0), 0 * positions[:1]])  # (N, 3)
+        return (moves / largest_step).sin() ** 3 + 0.1 * moves.cos()
+
+    with pytest.raises(
+        CheckFailed, match=r"at \[\d, \d\] it is .*\n.* gives \[\[0\.1\]\], where \[\[0\]\] is right"
+    ):
+        checks.actions_from_positions(unlike_any)
