@@ -9,7 +9,7 @@ SPINS = "1000"
 
 Each loop of a network ends with such a wait. Where another program holds a core, the thread that spins keeps
 its own core from the thread it waits for: a training step takes two to three times as long as it would with
-1,000 looks (`benchmarks/threads.py`; docs/speed.md has the table).
+1,000 looks. An idle machine takes 2 to 13 % longer (`benchmarks/threads.py`; docs/speed.md has the table).
 """
 
 
