@@ -18,7 +18,9 @@ import sys
 import time
 from collections.abc import Iterator
 
-SPINS = {"libgomp's own": None, "1,000 (ours)": "1000", "none": "0", "one thread": None}
+from ddpm_edu.threads import SPINS
+
+LOOKS = {"libgomp's own": None, f"{int(SPINS):,} (ours)": SPINS, "none": "0", "one thread": None}
 
 
 def milliseconds_a_step(steps: int) -> float:
@@ -64,7 +66,7 @@ def measure(name: str, steps: int) -> float:
     """One process."""
     environment = {k: v for k, v in os.environ.items() if k not in ("OMP_NUM_THREADS", "OMP_WAIT_POLICY")}
     # 300,000 is what libgomp takes where nothing is set; ours would set its own.
-    environment["GOMP_SPINCOUNT"] = SPINS[name] or "300000"
+    environment["GOMP_SPINCOUNT"] = LOOKS[name] or "300000"
     if name == "one thread":
         environment["OMP_NUM_THREADS"] = "1"
     said = subprocess.run(
@@ -96,7 +98,7 @@ def main() -> None:
         + " |"
     )
     print("|---" * (len(others) + 1) + "|")
-    for name in SPINS:
+    for name in LOOKS:
         cells = []
         for number in others:
             with busy_programs(number):

@@ -230,13 +230,13 @@ install_python_packages() {
 tell_notebooks() {
     "$venv/bin/python" -c '
 import json, pathlib, sys
+from ddpm_edu.files import write_atomically
 from ddpm_edu.threads import SPINS
 path = pathlib.Path(sys.prefix, "share/jupyter/kernels/python3/kernel.json")
 kernel = json.loads(path.read_text())
 kernel["env"] = {"GOMP_SPINCOUNT": SPINS, **kernel.get("env", {})}
-partial = path.with_suffix(".partial")
-partial.write_text(json.dumps(kernel, indent=1))
-partial.replace(path)'
+with write_atomically(path) as file:
+    file.write(json.dumps(kernel, indent=1).encode())'
 }
 
 extras=dev

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from ddpm_edu.course.explanations import formulas, repairs, shapes, slips, suspicions
-from ddpm_edu.course.explanations.answers import as_wanted, hand_on
+from ddpm_edu.course.explanations.answers import as_wanted, hand_on, parts_of
 from ddpm_edu.course.explanations.calls import Arguments, Fresh, Function, apart, is_stub, outcome
 from ddpm_edu.course.explanations.influence import by_influence
 from ddpm_edu.course.explanations.likeness import likeness_of
@@ -330,7 +330,7 @@ def _two_slips(
 
 def _numbers_in(answers: Sequence[Any], wrong: Sequence[int]) -> int:
     """How many unlike numbers wrong answers hold; of masks a twelfth of their entries counts."""
-    parts = [part for i in wrong for part in (answers[i] if isinstance(answers[i], tuple) else (answers[i],))]
+    parts = [part for i in wrong for part in parts_of(answers[i])]
     entries = [part.detach().double().flatten() for part in parts if isinstance(part, Tensor)]
     joined = torch.cat(entries) if entries else torch.zeros(0)
     return max(len(joined.unique()), len(joined) // 12)

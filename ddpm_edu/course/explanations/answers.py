@@ -64,6 +64,11 @@ def as_wanted(answer: Any, right: Any) -> Any:
     return answer
 
 
+def parts_of(answer: Any) -> tuple[Any, ...]:
+    """The answers of a function that gives several, or the one."""
+    return answer if isinstance(answer, tuple) else (answer,)
+
+
 def kind_of(value: Tensor) -> str:
     """What the entries are: `bool`, `int` or `float`."""
     if value.dtype == torch.bool:

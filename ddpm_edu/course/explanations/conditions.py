@@ -9,8 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ddpm_edu.course.explanations.answers import as_wanted
+from ddpm_edu.course.explanations.answers import as_wanted, parts_of
 from ddpm_edu.course.explanations.calls import MOMENT, Arguments, Function, attempt
+from ddpm_edu.course.explanations.places import shortened
 from ddpm_edu.course.explanations.refusals import same
 from ddpm_edu.course.explanations.suspicions import NOT_DEFINED
 
@@ -69,7 +70,7 @@ def _in_it(
     right = attempt(correct, other, seconds=MOMENT) if other is not None else None
     if not isinstance(right, Tensor | tuple):
         return True
-    if not all(bool(torch.isfinite(part.double()).all()) for part in _parts(right)):
+    if not all(bool(torch.isfinite(part.double()).all()) for part in parts_of(right)):
         return True
     answer = as_wanted(attempt(function, other, seconds=MOMENT), right)
     return right if same(answer, right, tolerance) else False
@@ -77,12 +78,8 @@ def _in_it(
 
 def _says_something(rights: Sequence[Any]) -> bool:
     """Whether being right there is more than an accident: the right answers hold unlike numbers."""
-    entries = [part.detach().double().flatten() for right in rights for part in _parts(right)]
+    entries = [part.detach().double().flatten() for right in rights for part in parts_of(right)]
     return bool(entries) and torch.cat(entries).unique().numel() > (2 if len(rights) > 1 else 1)
-
-
-def _parts(answer: Any) -> tuple[Tensor, ...]:
-    return answer if isinstance(answer, tuple) else (answer,)
 
 
 def _conditions(cases: Sequence[Arguments], letters: Mapping[str, Sequence[str]]) -> Iterator[Condition]:
@@ -98,7 +95,7 @@ def _conditions(cases: Sequence[Arguments], letters: Mapping[str, Sequence[str]]
         )
     every = list(dict.fromkeys(letter for axes in known.values() for letter in axes if letter[0].isalpha()))
     for letter in every:
-        yield f"{letter} is 1", _cut(letter, 1, known)
+        yield f"{letter} is 1", _cut(letter, known)
     for name, axes in known.items():
         for axis, letter in enumerate(axes):
             yield f"`{name}` is the same all along {letter}", _to(name, _alike(axis))
@@ -144,16 +141,10 @@ def _alike(axis: int) -> Callable[[Tensor], Tensor | None]:
     return lambda x: x.narrow(axis, 0, 1).expand_as(x).clone() if x.shape[axis] > 1 else None
 
 
-def _cut(letter: str, length: int, known: Mapping[str, Sequence[str]]) -> Callable[..., Arguments | None]:
-    """Every argument with no more than the first entries along an axis."""
-
+def _cut(letter: str, known: Mapping[str, Sequence[str]]) -> Callable[..., Arguments | None]:
     def cut(case: Arguments) -> Arguments | None:
-        made, changed = dict(case), False
-        for name, axes in known.items():
-            for axis, one in enumerate(axes):
-                if one == letter and made[name].shape[axis] > length:
-                    made[name], changed = made[name].narrow(axis, 0, length).clone(), True
-        return made if changed else None
+        made = shortened(case, known, letter, 1)
+        return made if any(made[name].shape != case[name].shape for name in known) else None
 
     return cut
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -90,3 +90,17 @@ def _which_entries(difference: Tensor) -> str:
             rows = [int(i) for i in lines.nonzero().flatten()]
             return f", only at {indices(rows)} of axis {axis}"
     return f", in {int(wrong.sum())} of {wrong.numel()} entries"
+
+
+def shortened(case: Arguments, letters: Mapping[str, Sequence[str]], letter: str, length: int) -> Arguments:
+    """The arguments with no more than the first entries along the axis of that letter."""
+    return {name: _first_of(value, letters.get(name, ()), letter, length) for name, value in case.items()}
+
+
+def _first_of(value: Any, axes: Sequence[str], letter: str, length: int) -> Any:
+    if not isinstance(value, Tensor) or len(axes) != value.ndim:
+        return value
+    for axis, one in enumerate(axes):
+        if one == letter:
+            value = value.narrow(axis, 0, min(length, value.shape[axis]))
+    return value.clone()

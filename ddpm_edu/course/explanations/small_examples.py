@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ddpm_edu.course.explanations.answers import as_wanted
 from ddpm_edu.course.explanations.calls import MOMENT, Arguments, Function, attempt
+from ddpm_edu.course.explanations.places import shortened
 from ddpm_edu.course.explanations.refusals import same
 
 MOST = 12
@@ -74,7 +75,7 @@ def _smaller(
 
     for letter in dict.fromkeys(letter for name in case for letter in letters.get(name, ())):
         for length in (1, 2, 3):
-            other = {name: _cut(value, letters.get(name, ()), letter, length) for name, value in case.items()}
+            other = shortened(case, letters, letter, length)
             if is_wrong(other):
                 case = other
                 break
@@ -86,15 +87,6 @@ def _smaller(
                     case = other
                     break
     return case
-
-
-def _cut(value: Any, axes: Sequence[str], letter: str, length: int) -> Any:
-    if not isinstance(value, Tensor) or len(axes) != value.ndim:
-        return value
-    for axis, one in enumerate(axes):
-        if one == letter:
-            value = value.narrow(axis, 0, min(length, value.shape[axis]))
-    return value.clone()
 
 
 def _code(value: Any) -> str:

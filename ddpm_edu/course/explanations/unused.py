@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ddpm_edu.course.explanations.answers import as_wanted
+from ddpm_edu.course.explanations.answers import as_wanted, parts_of
 from ddpm_edu.course.explanations.calls import (
     MOMENT,
     Arguments,
@@ -60,7 +60,7 @@ def _idle(
     tolerance: float,
 ) -> Iterator[str]:
     """Arguments on which the right answer depends, and the student's does not."""
-    if not all(bool(torch.isfinite(part).all()) for answer in answers for part in _parts(answer)):
+    if not all(bool(torch.isfinite(part).all()) for answer in answers for part in parts_of(answer)):
         return  # nan stays nan whatever an argument is
     for name in cases[0]:
         if not _matters(function, name, cases, answers, tolerance) and _matters(
@@ -149,10 +149,6 @@ def _gives(
         if not _same(as_wanted(other, answer), answer, tolerance):
             return False
     return True
-
-
-def _parts(answer: Any) -> tuple[Tensor, ...]:
-    return answer if isinstance(answer, tuple) else (answer,)
 
 
 def _alike(a: Any, b: Any) -> bool:
