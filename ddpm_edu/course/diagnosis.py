@@ -6,14 +6,14 @@ computed, it passes. Where they are those of a known mistake, it names the mista
 once, as code, and the tests show to the check exactly what it claims to recognise.
 
 What stands on no list is looked for as well: what the answers have to do with the right ones (`suspicions`),
-what the function makes of its arguments (`arguments`), and which slip in the right function gives the same
+what the function makes of its arguments (`unused`), and which slip in the right function gives the same
 (`slips`). Only then a check says no more than which calls are right and which are wrong (`places`).
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from ddpm_edu.course.explanations import formulas, repairs, shapes, slips, suspicions
-from ddpm_edu.course.explanations.answers import as_wanted, hand_on, parts_of
+from ddpm_edu.course.explanations.answers import as_wanted, hand_on, of_equal_shape, parts_of
 from ddpm_edu.course.explanations.calls import Arguments, Fresh, Function, apart, is_stub, outcome
 from ddpm_edu.course.explanations.influence import by_influence
 from ddpm_edu.course.explanations.likeness import likeness_of
@@ -248,7 +248,7 @@ def _formula(
 ) -> Suspicion | None:
     """What the answers are made of, where they are tensors of the right shapes."""
     pairs = list(zip(answers, expected, strict=True))
-    if not all(isinstance(a, Tensor) and isinstance(r, Tensor) and a.shape == r.shape for a, r in pairs):
+    if not all(of_equal_shape(a, r) for a, r in pairs):
         return None
     axes = letters_in(exercise)
     found = suspicions.first(formulas.by_formula(correct, pairs, cases, axes, tolerance, SEARCH_SECONDS))
@@ -257,7 +257,10 @@ def _formula(
 
 
 def _of_pairs(
-    pairs: suspicions.Pairs, cases: Sequence[Arguments], letters: dict[str, list[str]], tolerance: float
+    pairs: suspicions.Pairs,
+    cases: Sequence[Arguments],
+    letters: Mapping[str, Sequence[str]],
+    tolerance: float,
 ) -> Suspicion | None:
     if any(a.shape != r.shape for a, r in pairs):
         return suspicions.first(shapes.by_shape(pairs, letters.get(""), tolerance))
@@ -267,7 +270,7 @@ def _of_pairs(
 
 
 def _of_axes(
-    pairs: suspicions.Pairs, cases: Sequence[Arguments], letters: dict[str, list[str]]
+    pairs: suspicions.Pairs, cases: Sequence[Arguments], letters: Mapping[str, Sequence[str]]
 ) -> Suspicion | None:
     if all(a.shape == r.shape for a, r in pairs):
         return None

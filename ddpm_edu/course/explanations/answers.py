@@ -20,6 +20,11 @@ from torch import Tensor
 Number = int | float | np.number | np.bool_
 
 
+def of_equal_shape(answer: Any, right: Any) -> bool:
+    """Whether both are tensors, of one shape: then entry stands against entry."""
+    return isinstance(answer, Tensor) and isinstance(right, Tensor) and answer.shape == right.shape
+
+
 def read(answer: Any) -> Any:
     """An answer as tensors: numbers, numpy arrays and lists by their values; a tuple of tensors part by part.
 

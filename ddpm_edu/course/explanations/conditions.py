@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ddpm_edu.course.explanations.answers import as_wanted, parts_of
+from ddpm_edu.course.explanations.answers import as_wanted, of_equal_shape, parts_of
 from ddpm_edu.course.explanations.calls import MOMENT, Arguments, Function, attempt
 from ddpm_edu.course.explanations.places import shortened
 from ddpm_edu.course.explanations.refusals import same
@@ -161,10 +161,7 @@ def wrong_just_where(
     letters: Mapping[str, Sequence[str]],
 ) -> str:
     """What an argument, or the right answer, is at the wrong entries and at no others; empty if nothing."""
-    if not all(
-        isinstance(a, Tensor) and isinstance(r, Tensor) and a.shape == r.shape and r.ndim
-        for a, r in zip(answers, expected, strict=True)
-    ):
+    if not all(of_equal_shape(a, r) and r.ndim for a, r in zip(answers, expected, strict=True)):
         return ""
     off = [
         ~torch.isclose(a.detach().double(), r.detach().double(), atol=1e-4, rtol=1e-4, equal_nan=True)

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ddpm_edu.course.explanations.answers import as_wanted
+from ddpm_edu.course.explanations.answers import as_wanted, of_equal_shape
 from ddpm_edu.course.explanations.calls import MOMENT, Arguments, Function, attempt
 from ddpm_edu.course.explanations.places import indices
 from ddpm_edu.course.explanations.suspicions import NOT_DEFINED, Pairs, Suspicion, by_value, close, first
@@ -45,7 +45,7 @@ def by_influence(
         seconds: of computing, after which no more is tried.
     """
     pairs = zip(answers, expected, strict=True)
-    if not all(_is_plain(a) and _is_plain(r) and a.shape == r.shape for a, r in pairs):
+    if not all(of_equal_shape(a, r) and _is_finite(a) and _is_finite(r) for a, r in pairs):
         return
     until = time.process_time() + seconds
     for i in wrong[:2]:
@@ -54,8 +54,8 @@ def by_influence(
     yield from _shares(function, correct, own, cases, expected, answers, tolerance)
 
 
-def _is_plain(value: Any) -> bool:
-    return isinstance(value, Tensor) and bool(torch.isfinite(value.double()).all())
+def _is_finite(value: Tensor) -> bool:
+    return bool(torch.isfinite(value.double()).all())
 
 
 # ------------------------------------------------------------------------------------------------
@@ -123,7 +123,7 @@ def _changed(function: Function, cases: Sequence[Arguments], before: Tensor, axi
     found: set[int] = set()
     for case in cases:
         after = as_wanted(attempt(function, case, seconds=MOMENT), before)
-        if not _is_plain(after) or after.shape != before.shape:
+        if not (of_equal_shape(after, before) and _is_finite(after)):
             return None
         change = (after.double() - before.double()).abs() / (1 + before.double().abs())
         far = change > 1e-5
@@ -209,9 +209,9 @@ def _added(
         without = {**case, name: torch.zeros_like(case[name])}
         theirs = as_wanted(attempt(correct, without, seconds=MOMENT), right)
         mine = as_wanted(attempt(function, without, seconds=MOMENT), right)
-        if not (_is_plain(theirs) and _is_plain(mine)) or mine.shape != right.shape:
+        if not all(of_equal_shape(one, right) and _is_finite(one) for one in (theirs, mine)):
             return []
-        if theirs.shape != right.shape or not close(mine.detach(), theirs.detach(), tolerance):
+        if not close(mine.detach(), theirs.detach(), tolerance):
             return []
         says_something |= float(theirs.double().max() - theirs.double().min()) > 0.01
         pairs.append((answer.detach() - mine.detach(), right.detach() - theirs.detach()))

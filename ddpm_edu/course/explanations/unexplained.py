@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from torch import Tensor
-
 from ddpm_edu.course.explanations import handed_functions, partly, raised, suspicions
+from ddpm_edu.course.explanations.answers import of_equal_shape
 from ddpm_edu.course.explanations.calls import Arguments, Function, apart, students_line
 from ddpm_edu.course.explanations.conditions import right_where, wrong_just_where
 from ddpm_edu.course.explanations.on_the_way import right_so_far
@@ -21,7 +21,8 @@ SECONDS = 0.6
 """So long, at most, circumstances are looked for."""
 
 
-def letters_in(exercise: str) -> dict[str, list[str]]:
+@functools.cache
+def letters_in(exercise: str) -> Mapping[str, Sequence[str]]:
     """The axes of an exercise's arguments, as its check's docstring has them."""
     from ddpm_edu.course import checks
 
@@ -81,11 +82,7 @@ def unknown(
 
 def _partly(answers: Sequence[Any], expected: Sequence[Any]) -> Suspicion | None:
     """What holds for most entries, or in the calls that give the right shape."""
-    pairs = [
-        (a.detach(), r)
-        for a, r in zip(answers, expected, strict=True)
-        if isinstance(a, Tensor) and isinstance(r, Tensor) and a.shape == r.shape
-    ]
+    pairs = [(a.detach(), r) for a, r in zip(answers, expected, strict=True) if of_equal_shape(a, r)]
     return suspicions.first(partly.partly(*zip(*pairs, strict=True), TOLERANCE)) if pairs else None
 
 

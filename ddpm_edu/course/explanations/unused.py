@@ -20,7 +20,8 @@ from ddpm_edu.course.explanations.calls import (
     outcome,
 )
 from ddpm_edu.course.explanations.misreadings import MISREADINGS, NEEDED, OF_TWO, OF_VALUES
-from ddpm_edu.course.explanations.suspicions import NOT_DEFINED, Suspicion, close
+from ddpm_edu.course.explanations.refusals import same
+from ddpm_edu.course.explanations.suspicions import NOT_DEFINED, Suspicion
 
 
 def about_arguments(
@@ -146,7 +147,7 @@ def _gives(
             other = outcome(correct, change(dict(case)), quiet=True, seconds=MOMENT)
         except NOT_DEFINED:
             return False
-        if not _same(as_wanted(other, answer), answer, tolerance):
+        if not same(as_wanted(other, answer), answer, tolerance):
             return False
     return True
 
@@ -157,12 +158,6 @@ def _alike(a: Any, b: Any) -> bool:
     return type(a) is type(b) and isinstance(a, int | float)
 
 
-def _same(a: Any, b: Any, tolerance: float) -> bool:
-    if isinstance(a, tuple) and isinstance(b, tuple):
-        return len(a) == len(b) and all(map(_same, a, b, [tolerance] * len(a)))
-    return isinstance(a, Tensor) and isinstance(b, Tensor) and close(a.detach(), b.detach(), tolerance)
-
-
 def _matters(
     function: Function, name: str, cases: Sequence[Arguments], answers: Sequence[Any], tolerance: float
 ) -> bool:
@@ -170,7 +165,7 @@ def _matters(
     for case, answer in zip(cases, answers, strict=True):
         for other in _others(case[name], [one[name] for one in cases]):
             changed = outcome(function, {**case, name: other}, quiet=True, seconds=MOMENT)
-            if not _same(as_wanted(changed, answer), answer, 1e-3 * tolerance):
+            if not same(as_wanted(changed, answer), answer, 1e-3 * tolerance):
                 return True
     return False
 
