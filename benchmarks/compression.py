@@ -3,7 +3,7 @@
 The pictures are those of shipped demonstrations. Times are of this process on the CPU, so that other work on
 the machine counts little; what is read comes from the page cache.
 
-    OMP_NUM_THREADS=1 python benchmarks/compression.py --task can --demonstrations 2
+    OMP_NUM_THREADS=1 python benchmarks/compression.py --task can --demonstrations 4
 """
 
 from __future__ import annotations

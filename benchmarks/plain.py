@@ -1,4 +1,4 @@
-"""What the benchmarks compare with: the seed document's networks and loops, written down plainly.
+"""What the benchmarks compare with: the project outline's networks and loops, written down plainly.
 
 PyTorch's own modules in the arrangement of Chi et al. 2023 (modules bear the reference implementation's
 names, so that our weights load through `ddpm_edu.reference.denoiser_names`); AdamW and the moving average
@@ -182,7 +182,7 @@ def plain_sample(
     generator: torch.Generator,
     **inputs: Tensor,
 ) -> Tensor:
-    """The seed document's `conditional_sample`."""
+    """The project outline's `conditional_sample`."""
     condition_mask = torch.zeros_like(condition_data, dtype=torch.bool)
     trajectory = torch.randn(condition_data.shape, generator=generator)
     scheduler.set_timesteps(steps)
@@ -197,7 +197,7 @@ def plain_sample(
 def plain_loss(
     model: nn.Module, scheduler: Any, trajectory: Tensor, noise: Tensor, timesteps: Tensor, **inputs: Tensor
 ) -> Tensor:
-    """The seed document's `compute_loss`, from where the trajectory and the noise are there."""
+    """The project outline's `compute_loss`, from where the trajectory and the noise are there."""
     condition_mask = torch.zeros_like(trajectory, dtype=torch.bool)
     noisy_trajectory = scheduler.add_noise(trajectory, noise, timesteps)
     loss_mask = ~condition_mask

@@ -1,4 +1,4 @@
-"""Sampling one trajectory: accelerated, against the seed document's loop over plain modules.
+"""Sampling one trajectory: accelerated, against the project outline's loop over plain modules.
 
     python benchmarks/sampling.py [--threads 2] [--batch-size 28] [--steps 100] [--repeats 5]
 

@@ -1,4 +1,4 @@
-"""The whole table of speed on this machine: our work beside a plain transcription of the seed document.
+"""The whole table of speed on this machine: our work beside a plain transcription of the project's outline.
 
     OMP_NUM_THREADS=1 python benchmarks/speed.py [--repeats 5] [--only sampling] [--json FILE]
 

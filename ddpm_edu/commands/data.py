@@ -106,7 +106,7 @@ def fetch(names: tyro.conf.Positional[tuple[str, ...]] = (), source: str | None 
     Nothing is asked of the network unless a source is an address. Checksums are this version's.
 
     Args:
-        names: files or folders, such as can_low_dim.hdf5 or policies/can_unet; by default all, 90 MB.
+        names: files or folders, such as can_low_dim.hdf5 or policies/can_unet; by default all, 100 MB.
         source: folder or http(s) address of the repository's data/; by default DDPM_EDU_SOURCE.
     """
     from ddpm_edu.data.shipped import fetch as fetch_files

@@ -1,6 +1,6 @@
 """Takes the image encoder out of a robomimic policy without leaving a trace in robomimic's globals.
 
-robomimic offers no public way to its encoder alone: the seed document builds a whole recurrent
+robomimic offers no public way to its encoder alone: the project's outline builds a whole recurrent
 behaviour-cloning policy and keeps only `policy.nets['policy'].nets['encoder'].nets['obs']`. What surrounds
 the encoder is made as small as its settings allow and is dropped at once.
 """
@@ -123,7 +123,7 @@ def robomimic_config(
     config = import_robomimic("robomimic.config").config_factory("bc")
     with config.unlocked():
         config.observation.modalities.obs = {name: list(keys) for name, keys in modalities.items()}
-        # A recurrent policy, as in the seed document; its size does not touch the encoder.
+        # A recurrent policy, as in the project's outline; its size does not touch the encoder.
         config.algo.rnn.enabled = True
         config.algo.rnn.hidden_dim = 1
         config.algo.rnn.num_layers = 1

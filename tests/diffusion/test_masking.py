@@ -74,7 +74,7 @@ def test_clamp():
 
 
 def test_the_seeds_mean_divides_by_everything():
-    """The seed document's lines: mse without reduction, times the mask, mean over each sample, mean."""
+    """The project outline's lines: mse without reduction, times the mask, mean over each sample, mean."""
     generator = torch.Generator().manual_seed(0)
     prediction, target = torch.randn(2, 5, 8, 3, generator=generator)
     loss_mask = torch.rand(5, 8, 3, generator=generator) < 0.3

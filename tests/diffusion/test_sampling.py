@@ -1,4 +1,4 @@
-"""The reverse process: the seed document's loop, diffusers' steps, and distributions known exactly."""
+"""The reverse process: the project outline's loop, diffusers' steps, and distributions known exactly."""
 
 import pytest
 import torch
