@@ -1,7 +1,7 @@
 """The repository's demonstrations and policies for an installation without the repository.
 
-A wheel carries their sizes and checksums, not the files (100 MB): these come from wherever the course is kept,
-a clone's `data/` folder, one on the network, or one that a web server serves.
+A wheel carries their sizes and checksums, not the files (100 MB): these come from wherever the course is
+kept, a clone's `data/` folder, one on the network, or one that a web server serves.
 """
 
 from __future__ import annotations

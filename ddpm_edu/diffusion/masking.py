@@ -102,8 +102,8 @@ def masked_mse(
     Entries outside the loss mask contribute exactly zero, to the loss and to the gradient, whatever stands
     there (NaN included). What the sum is divided by is a choice:
 
-    - "all": by every element, masked ones too. This is what the reference and the project's outline do; the more
-      is given, the smaller the loss looks, and the weaker its gradient.
+    - "all": by every element, masked ones too. This is what the reference and the project's outline do; the
+      more is given, the smaller the loss looks, and the weaker its gradient.
     - "unmasked": by the elements that count, so the number compares across masks.
 
     Padded steps repeat the edge of an episode; when `is_pad` is given they count in neither the sum nor the

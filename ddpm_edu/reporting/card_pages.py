@@ -312,11 +312,11 @@ def _all_but_the_seed(card: Mapping[str, Any]) -> str:
 
 
 def _circumstances(card: Mapping[str, Any]) -> str:
-    """Such as ", 1,000 demonstrations, Ta = 2": other data than the shipped, and another Ta than trained."""
+    """Such as ", 1,000 demonstrations, Ta = 2": other data than shipped, and a Ta that is not the default."""
     data, played = _demonstrations(card), _action_steps(card)
     counted = " demonstrations" if data[0].isdigit() else ""
     return ("" if data == SHIPPED else f", {data}{counted}") + (
-        "" if played == card["policy"]["n_action_steps"] else f", Ta = {played}"
+        "" if played == PolicyConfig.n_action_steps else f", Ta = {played}"
     )
 
 

@@ -115,6 +115,15 @@ def test_the_same_run_with_another_action_horizon_is_another_entry(tmp_path):
     assert "Ta = 2 |" in page.read_text()
 
 
+def test_a_policy_that_acts_twice_before_it_looks_says_so_in_its_cell(tmp_path):
+    path = make_card(finished_run(tmp_path / "run"), out=tmp_path / "results")
+    assert "Ta =" not in tables(read_cards(path.parent))
+    card = json.loads(path.read_text())
+    card["policy"]["n_action_steps"] = card["last"]["n_action_steps"] = 2
+    path.write_text(json.dumps(card))
+    assert "40 steps, Ta = 2 |" in tables(read_cards(path.parent))
+
+
 def test_the_card_of_another_run_is_not_replaced(tmp_path):
     out = tmp_path / "results"
     kept = make_card(finished_run(tmp_path / "first"), out=out)
