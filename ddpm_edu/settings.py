@@ -11,6 +11,7 @@ import dataclasses
 import functools
 import json
 import math
+import numbers
 import types
 import typing
 from dataclasses import dataclass, field
@@ -61,7 +62,7 @@ def check_number(
         ConfigError: with the name, the value and the range.
     """
     inside = (
-        math.isfinite(value)
+        -math.inf < value < math.inf  # math.isfinite cannot read the largest whole numbers
         and (least is None or value >= least)
         and (most is None or value <= most)
         and (above is None or value > above)
@@ -74,12 +75,14 @@ def check_number(
     raise ConfigError(f"{name} is {value}; it must be {' and '.join(wanted) or 'a finite number'}")
 
 
-def at_least(name: str, value: float, least: float = 1) -> None:
-    """Refuses a smaller number.
+def at_least(name: str, value: int, least: int = 1) -> None:
+    """Refuses what is no whole number, and a smaller one.
 
     Raises:
-        ConfigError: if it is smaller.
+        ConfigError: with the name, what was found and what is wanted.
     """
+    if not isinstance(value, numbers.Integral) or isinstance(value, bool):
+        raise ConfigError(f"{name} is {value!r}; it must be a whole number of at least {least:,}")
     check_number(name, value, least=least)
 
 
@@ -95,7 +98,11 @@ def one_of(name: str, value: Any, choices: typing.Iterable[Any]) -> None:
 
 @dataclass(frozen=True)
 class Group:
-    """A group of settings that checks its ranges and names when it is made."""
+    """A group of settings that checks its types, ranges and names when it is made.
+
+    What says the same in another type becomes the setting's own: `[0.9, 0.95]` the tuple, 1 the float 1.0,
+    1e4 the whole number 10000. A type that went unseen would come back from no file.
+    """
 
     where: ClassVar[str] = ""
     """Written before a setting's name in messages: "training."."""
@@ -105,12 +112,18 @@ class Group:
         for setting in dataclasses.fields(self):
             value, name = getattr(self, setting.name), f"{self.where}{setting.name}"
             registry = setting.metadata.get("choices")
-            if registry is not None and isinstance(value, str):
-                object.__setattr__(self, setting.name, registry.get(value)())
-            elif "names" in setting.metadata:
-                setting.metadata["names"].get(value)
-            elif typing.get_origin(hints[setting.name]) is Literal:
-                one_of(name, value, typing.get_args(hints[setting.name]))
+            if registry is None:
+                if "names" in setting.metadata:
+                    value = getattr(value, "name", value)  # of one of the choices itself
+                    setting.metadata["names"].get(value)
+                value = _convert(hints[setting.name], value, name)
+            elif isinstance(value, str):
+                value = registry.get(value)()
+            elif not isinstance(value, hints[setting.name]):
+                raise ConfigError(
+                    f"setting {name} is {value!r}; it must be the name or the settings of a {registry.kind}"
+                )
+            object.__setattr__(self, setting.name, value)  # frozen for all others
             limits = setting.metadata.get("range")
             if limits is not None and value is not None:
                 for entry in value if isinstance(value, tuple) else (value,):
@@ -270,11 +283,17 @@ def _paths(values: dict[str, Any], name: str, prefix: tuple[str, ...] = ()) -> l
 
 
 def _convert(hint: Any, value: Any, where: str) -> Any:
+    """A setting's value as its hint wants it.
+
+    Raises:
+        ConfigError: where it says something else; with the setting's name, what was found and what is wanted.
+    """
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
-    if dataclasses.is_dataclass(hint):
-        if not isinstance(value, dict):
-            raise ConfigError(f"setting {where} is {value!r}; it must be a group of settings")
-        return from_dict(hint, value, f"{where}.")
+    if origin in (typing.Union, types.UnionType):
+        return _convert_to_one(arguments, value, where)
+    if origin is Literal:
+        one_of(where, value, arguments)
+        return value
     if origin is tuple:
         if not isinstance(value, (list, tuple)):
             raise ConfigError(f"setting {where} is {value!r}; it must be a list")
@@ -283,15 +302,36 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
         if len(kinds) != len(value):
             raise ConfigError(f"setting {where} has {len(value)} entries; it must have {len(kinds)}")
         return tuple(_convert(kind, entry, where) for kind, entry in zip(kinds, value, strict=True))
-    if origin is Literal:
-        one_of(where, value, arguments)
-        return value
-    if origin in (typing.Union, types.UnionType):
-        if value is None:
-            return None
-        return _convert(next(kind for kind in arguments if kind is not type(None)), value, where)
-    if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if not isinstance(value, hint) or (hint is int and isinstance(value, bool)):
-        raise ConfigError(f"setting {where} is {value!r}; it must be of type {hint.__name__}")
+    kind = origin or hint
+    if kind in (int, float):
+        return _convert_number(kind, value, where)
+    if dataclasses.is_dataclass(kind) and not isinstance(value, kind):
+        if not isinstance(value, dict):
+            raise ConfigError(f"setting {where} is {value!r}; it must be a group of settings")
+        return from_dict(kind, value, f"{where}.")
+    if isinstance(kind, type) and not isinstance(value, kind):
+        raise ConfigError(f"setting {where} is {value!r}; it must be of type {kind.__name__}")
     return value
+
+
+def _convert_to_one(kinds: tuple[Any, ...], value: Any, where: str) -> Any:
+    """The value as the first of several types that takes it; the first one's refusal where none does."""
+    if value is None and type(None) in kinds:
+        return None
+    refusals = []
+    for kind in kinds:
+        try:
+            return _convert(kind, value, where)
+        except ConfigError as error:
+            refusals.append(error)
+    raise refusals[0]
+
+
+def _convert_number(kind: type[int] | type[float], value: Any, where: str) -> int | float:
+    whole = isinstance(value, numbers.Integral) or (isinstance(value, numbers.Real) and value % 1 == 0)
+    if isinstance(value, bool) or not isinstance(value, numbers.Real) or (kind is int and not whole):
+        raise ConfigError(f"setting {where} is {value!r}; it must be of type {kind.__name__}")
+    try:
+        return kind(value)
+    except OverflowError:
+        raise ConfigError(f"setting {where} has more digits than a {kind.__name__} holds") from None

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ddpm_edu.config import Config, PolicyConfig, TrainingConfig
+from ddpm_edu.config import Config, InpaintingConfig, PolicyConfig, TrainingConfig, VisionConfig
+from ddpm_edu.denoisers import TransformerConfig, UnetConfig
 from ddpm_edu.errors import ConfigError
 from ddpm_edu.factory import make_policy
 from ddpm_edu.presets import PRESETS, preset
-from ddpm_edu.settings import differences, from_dict, override, to_dict
+from ddpm_edu.settings import at_least, differences, from_dict, override, to_dict
+from ddpm_edu.tasks import get_task
 
 
 @pytest.mark.parametrize("name", PRESETS)
@@ -114,6 +117,80 @@ def test_every_number_has_its_range(settings, message):
     denoiser = "transformer" if "p_drop_attn" in settings else "unet"
     with pytest.raises(ConfigError, match=message):
         preset(denoiser=denoiser, **settings)
+
+
+@pytest.mark.parametrize(
+    ("group", "setting", "value", "message"),
+    [
+        (TrainingConfig, "steps", 10.5, "training.steps is 10.5; it must be of type int"),
+        (TrainingConfig, "steps", "10", "training.steps is '10'; it must be of type int"),
+        (TrainingConfig, "steps", None, "training.steps is None; it must be of type int"),
+        (TrainingConfig, "batch_size", True, "training.batch_size is True; it must be of type int"),
+        (
+            TrainingConfig,
+            "learning_rate",
+            10**400,
+            "training.learning_rate has more digits than a float holds",
+        ),
+        (TrainingConfig, "warmup_steps", "5", "training.warmup_steps is '5'"),
+        (TrainingConfig, "betas", (0.9,), "training.betas has 1 entries; it must have 2"),
+        (TrainingConfig, "betas", [0.9, 5], "training.betas is 5.0; it must be at least 0 and below 1"),
+        (PolicyConfig, "exclude_padding", "no", "exclude_padding is 'no'; it must be of type bool"),
+        (
+            PolicyConfig,
+            "denoiser",
+            UnetConfig,
+            "denoiser is .* must be the name or the settings of a denoiser",
+        ),
+        (
+            PolicyConfig,
+            "denoiser",
+            UnetConfig(down_dims=()),
+            r"down_dims is \(\); it must have at least one level",
+        ),
+        (PolicyConfig, "denoiser", UnetConfig(kernel_size=4), "kernel_size is 4; it must be odd"),
+        (PolicyConfig, "denoiser", UnetConfig(n_groups=3), "n_groups 3 does not divide 256"),
+        (PolicyConfig, "denoiser", TransformerConfig(n_head=3), "n_head 3 does not divide n_emb 256"),
+        (
+            PolicyConfig,
+            "denoiser",
+            TransformerConfig(n_emb=7, n_head=1),
+            "transformer.n_emb is 7; it must be even",
+        ),
+        (PolicyConfig, "inpainting", {"after_nwo": "zero"}, "unknown setting inpainting.after_nwo"),
+        (PolicyConfig, "vision", 3, "vision is 3; it must be a group of settings"),
+    ],
+)
+def test_what_would_come_back_from_no_file_is_refused_when_it_is_made(group, setting, value, message):
+    with pytest.raises(ConfigError, match=message):
+        group(**{setting: value})
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        (TrainingConfig(steps=1e4, learning_rate=1, betas=[0, 0.5]), {"steps": 10_000, "betas": (0.0, 0.5)}),
+        (PolicyConfig(horizon=np.int64(16), task=get_task("can")), {"horizon": 16, "task": "can"}),
+        (PolicyConfig(denoiser=UnetConfig(down_dims=[8, 16])), {"denoiser": UnetConfig(down_dims=(8, 16))}),
+        (PolicyConfig(inpainting={"after_now": "zero"}), {"inpainting": InpaintingConfig(after_now="zero")}),
+        (VisionConfig(crop=[76.0, 76]), {"crop": (76, 76)}),
+    ],
+)
+def test_what_says_the_same_in_another_type_becomes_the_settings_own(given, kept):
+    assert [repr(getattr(given, name)) for name in kept] == list(map(repr, kept.values()))  # 16 is not 16.0
+    assert from_dict(type(given), to_dict(given)) == given
+
+
+def test_a_run_that_was_saved_with_a_float_for_a_number_of_steps_opens():
+    values = to_dict(Config())
+    values["training"]["steps"] = 10_000.0
+    assert repr(from_dict(Config, values).training.steps) == "10000"
+
+
+@pytest.mark.parametrize("value", [2.5, True, "3", None])
+def test_a_count_that_is_no_whole_number_is_refused(value):
+    with pytest.raises(ConfigError, match=f"episodes is {value!r}; it must be a whole number of at least 1"):
+        at_least("episodes", value)
 
 
 def test_what_one_configuration_lacks_is_a_difference_and_no_crash():

@@ -29,10 +29,7 @@ class SinusoidalPosEmb(nn.Module):
 
     def __init__(self, dim: int) -> None:
         super().__init__()
-        if dim < 4 or dim % 2:
-            raise ConfigError(
-                f"the diffusion step's embedding has {dim} entries; take an even number from 4 on"
-            )
+        check_embedding("the embedding's length", dim)
         self.dim = dim
 
     def forward(self, timestep: Tensor) -> Tensor:
@@ -174,6 +171,16 @@ class ConditionalResidualBlock1D(nn.Module):
 # ------------------------------------------------------------------------------------------------
 # checking what comes in
 # ------------------------------------------------------------------------------------------------
+
+
+def check_embedding(name: str, dim: int) -> None:
+    """Refuses a length that sines and cosines cannot share.
+
+    Raises:
+        ConfigError: if it is odd or below 4.
+    """
+    if dim < 4 or dim % 2:
+        raise ConfigError(f"{name} is {dim}; it must be even and at least 4")
 
 
 def check_shape(name: str, tensor: Tensor, **axes: int | None) -> None:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from ddpm_edu.denoisers.attention import Attention, ConditionPerceptron, DecoderLayer, EncoderLayer
 from ddpm_edu.denoisers.base import DENOISERS, DenoiserConfig, DenoiserPreset, DenoiserSpec
-from ddpm_edu.denoisers.blocks import SinusoidalPosEmb, batch_timesteps, check_shape
+from ddpm_edu.denoisers.blocks import SinusoidalPosEmb, batch_timesteps, check_embedding, check_shape
 from ddpm_edu.errors import ConfigError
 from ddpm_edu.settings import at_least, number
 
@@ -58,6 +58,10 @@ class TransformerConfig(DenoiserConfig):
         training |= {"learning_rate": 1e-4, "warmup_steps": 1000}
         return DenoiserPreset(cls(), policy={"horizon": 10}, training=training)
 
+    def check(self, trajectory_steps: int, setting: str) -> None:
+        check_heads(self.n_head, self.n_emb)
+        check_embedding("transformer.n_emb", self.n_emb)
+
     def build(self, spec: DenoiserSpec) -> TransformerForDiffusion:
         return TransformerForDiffusion(
             input_dim=spec.trajectory_dim,
@@ -73,6 +77,16 @@ class TransformerConfig(DenoiserConfig):
         self, features: Tensor | None = None, local_features: Tensor | None = None
     ) -> dict[str, Tensor]:
         return {} if features is None else {"cond": features}  # (B, To, Do)
+
+
+def check_heads(n_head: int, n_emb: int) -> None:
+    """Refuses heads that cannot share a token's features.
+
+    Raises:
+        ConfigError: with the numbers.
+    """
+    if n_emb % n_head:
+        raise ConfigError(f"n_head {n_head} does not divide n_emb {n_emb}")
 
 
 class TransformerForDiffusion(nn.Module):
@@ -316,8 +330,7 @@ class TransformerForDiffusion(nn.Module):
         }
         for name, size in sizes.items():
             at_least(name, size)
-        if n_emb % n_head:
-            raise ConfigError(f"n_head {n_head} does not divide n_emb {n_emb}")
+        check_heads(n_head, n_emb)
         if n_cond_layers < 0:
             raise ConfigError(f"n_cond_layers is {n_cond_layers}; it must be 0 (a perceptron) or more")
 

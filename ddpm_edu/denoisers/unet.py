@@ -21,10 +21,11 @@ from ddpm_edu.denoisers.blocks import (
     Downsample1d,
     Upsample1d,
     batch_timesteps,
+    check_embedding,
     check_shape,
 )
 from ddpm_edu.errors import ConfigError
-from ddpm_edu.settings import number
+from ddpm_edu.settings import at_least, number
 
 FINAL_GROUPS = 8
 """Groups of the last norm: the reference does not pass `n_groups` on to it."""
@@ -64,6 +65,8 @@ class UnetConfig(DenoiserConfig):
         return DenoiserPreset(sizes, training={"learning_rate": 1e-4})
 
     def check(self, trajectory_steps: int, setting: str) -> None:
+        check_sizes(self.down_dims, self.kernel_size, self.n_groups)
+        check_embedding("unet.diffusion_step_embed_dim", self.diffusion_step_embed_dim)
         stride = 2 ** (len(self.down_dims) - 1)
         if trajectory_steps % stride:
             divisible = -(-trajectory_steps // stride) * stride
@@ -87,6 +90,25 @@ class UnetConfig(DenoiserConfig):
         if features is not None:
             return {"global_cond": features.flatten(start_dim=1)}  # (B, To*Do)
         return {} if local_features is None else {"local_cond": local_features}  # (B, T, Do)
+
+
+def check_sizes(down_dims: Sequence[int], kernel_size: int, n_groups: int) -> None:
+    """Refuses sizes of which no UNet can be built.
+
+    Raises:
+        ConfigError: with the numbers.
+    """
+    if len(down_dims) == 0 or min(down_dims) < 1:
+        raise ConfigError(f"down_dims is {down_dims}; it must have at least one level, of at least 1 channel")
+    if kernel_size < 1 or kernel_size % 2 == 0:
+        raise ConfigError(
+            f"kernel_size is {kernel_size}; it must be odd, or the trajectory would change its length"
+        )
+    for channels in down_dims:
+        if n_groups < 1 or channels % n_groups:
+            raise ConfigError(
+                f"n_groups {n_groups} does not divide {channels}, an entry of down_dims {down_dims}"
+            )
 
 
 class UnetLevel(nn.Module):
@@ -149,7 +171,8 @@ class ConditionalUnet1D(nn.Module):
         self.global_cond_dim = global_cond_dim
         self.down_dims = tuple(down_dims)
         self.reference_compatible = reference_compatible
-        self._check_sizes(kernel_size, n_groups)
+        at_least("input_dim", input_dim)
+        check_sizes(self.down_dims, kernel_size, n_groups)
 
         cond_dim = diffusion_step_embed_dim + (global_cond_dim or 0)
 
@@ -258,22 +281,6 @@ class ConditionalUnet1D(nn.Module):
         return x.movedim(1, 2).to(sample.dtype)  # (B, T, Da)
 
     # ---- refusing what cannot work -------------------------------------------------------------
-
-    def _check_sizes(self, kernel_size: int, n_groups: int) -> None:
-        if len(self.down_dims) == 0 or min(self.down_dims) < 1 or self.input_dim < 1:
-            raise ConfigError(
-                f"input_dim is {self.input_dim} and down_dims {self.down_dims}; wanted at least one level, "
-                "and sizes of at least 1"
-            )
-        if kernel_size < 1 or kernel_size % 2 == 0:
-            raise ConfigError(
-                f"kernel_size is {kernel_size}; it must be odd, or the trajectory would change its length"
-            )
-        for channels in self.down_dims:
-            if n_groups < 1 or channels % n_groups:
-                raise ConfigError(
-                    f"n_groups {n_groups} does not divide {channels}, an entry of down_dims {self.down_dims}"
-                )
 
     def _check_inputs(self, sample: Tensor, local_cond: Tensor | None, global_cond: Tensor | None) -> None:
         check_shape("sample", sample, B=None, T=None, Da=self.input_dim)

@@ -264,7 +264,7 @@ SCALE = "normalizer.params_dict.obs.scale"
         (setting("policy.model.down_dims", [8, 10**9]), "down_dims is 1000000000"),
         (setting("policy.n_obs_steps", 10**9), "n_obs_steps is 1000000000"),
         (setting("policy.model.kernel_size", 10**18 + 1), "kernel_size is 1000000000000000001"),
-        (setting("policy.model.n_groups", 3), "cannot be built: n_groups 3 does not divide 8"),
+        (setting("policy.model.n_groups", 3), "does not work here: n_groups 3 does not divide 8"),
         (setting("policy.model.down_dims", [8] * 2000), "strides"),
         (setting("task.obs_keys", ["object"]), r"sees \['object'\]"),
         (setting("task.abs_action", True), "has shape|must have"),
