@@ -50,8 +50,9 @@ def practise(
     )
     from ddpm_edu.training.practice import Practice, joined, lend_eyes, state_view, write_down, write_log
     from ddpm_edu.training.resume import about_run
-    from ddpm_edu.training.stop import EXIT_CODES
+    from ddpm_edu.training.stop import EXIT_CODES, check_time_limit
 
+    check_time_limit(max_minutes)
     checkpoint = read_checkpoint(eyes, training=False)
     seeing, settings, told = load_policy(eyes), checkpoint.config, run_dir / "told.hdf5"
     refuse_foreign(run_dir, [told.name, f"{told.name}.lock"])

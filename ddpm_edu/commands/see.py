@@ -49,11 +49,11 @@ def see(
     from ddpm_edu.settings import at_least, override
     from ddpm_edu.text import shell_line
     from ddpm_edu.training.checkpoint import load_policy, origin, read_checkpoint
-    from ddpm_edu.training.pose import Frames, PoseTeacher, pose_errors, seeing_config, seeing_policy
-    from ddpm_edu.training.resume import RUN_FILES
-    from ddpm_edu.training.stop import EXIT_CODES
+    from ddpm_edu.training.pose import FILES, Frames, PoseTeacher, pose_errors, seeing_config, seeing_policy
+    from ddpm_edu.training.stop import EXIT_CODES, check_time_limit
 
     at_least("scenes", scenes, 0)
+    check_time_limit(max_minutes)
     config = override(
         seeing_config(read_checkpoint(policy, training=False).config, backbone),
         data__path=str(path),
@@ -74,7 +74,7 @@ def see(
     task = config.policy.task
     torch.manual_seed(seed)
     eyes = seeing_policy(config, load_policy(policy))
-    refuse_foreign(run_dir, [*RUN_FILES, "scenes.hdf5", "scenes_states.hdf5", "scenes_states.hdf5.lock"])
+    refuse_foreign(run_dir, FILES)
     files = [path]
     if scene_file:
         files.append(scene_file)
@@ -120,8 +120,9 @@ def _scenes(task: str, run_dir: Path, states: Path, n: int, seed: int, workers: 
     from ddpm_edu.simulation.render_file import RENDERING, render
     from ddpm_edu.simulation.scenes import scatter, scenes_from
     from ddpm_edu.simulation.workers import default_workers
+    from ddpm_edu.training.pose import SEEN, UNSEEN
 
-    seen, unseen = run_dir / "scenes.hdf5", run_dir / "scenes_states.hdf5"
+    seen, unseen = run_dir / SEEN, run_dir / UNSEEN
     wanted = scenes_from(states, n, seed)
     with only_writer(unseen):
         if seen.exists():

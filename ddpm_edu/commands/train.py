@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from ddpm_edu.commands.arguments import Settings, takes_settings
 from ddpm_edu.commands.next_step import say_how_it_acts
 from ddpm_edu.errors import ConfigError
-from ddpm_edu.training.stop import EXIT_CODES
+from ddpm_edu.training.stop import EXIT_CODES, check_time_limit
 
 if TYPE_CHECKING:
     from ddpm_edu.policy import DiffusionPolicy
@@ -35,7 +35,8 @@ def train(
 
     The exit code is 0 if the last step or --max-minutes was reached, 2 if something has to be mended, and 128
     plus the signal's number if one asked to stop: 130 (Ctrl-C), 143 (SIGTERM), 129 (closed terminal). In all
-    of these but 2, the run is saved at the step that it had reached.
+    of these but 2, the run is saved at the step that it had reached; a second Ctrl-C stops at once and
+    saves nothing more.
 
     Args:
         settings: what is trained, on what, and how.
@@ -45,8 +46,7 @@ def train(
             folder ends in -seed and the number.
         init_from: a run or checkpoint of the same kind of policy; training begins with its weights.
     """
-    if max_minutes is not None and not 0 < max_minutes < float("inf"):
-        raise ConfigError(f"max_minutes is {max_minutes}; it must be above 0")
+    check_time_limit(max_minutes)
     if not seeds:
         return _train(settings, run_dir or default_run_dir(settings), max_minutes, init_from)[0]
     if len(set(seeds)) < len(seeds):

@@ -25,7 +25,7 @@ from ddpm_edu.data.actions import matrix_to_axis_angle, quaternion_to_matrix, ro
 from ddpm_edu.data.demonstrations import Demonstrations
 from ddpm_edu.errors import CheckpointError, ConfigError
 from ddpm_edu.factory import build_policy
-from ddpm_edu.files import only_writer
+from ddpm_edu.files import only_writer, refuse_foreign
 from ddpm_edu.observation.object_pose import LENGTH, ObjectPoseEncoder, pose_in_hand
 from ddpm_edu.policy import DiffusionPolicy
 from ddpm_edu.settings import override
@@ -41,8 +41,20 @@ from ddpm_edu.training.fingerprint import fingerprint
 from ddpm_edu.training.log import RunLog
 from ddpm_edu.training.losses import Losses
 from ddpm_edu.training.optimizer import make_learning_rate, set_learning_rate
-from ddpm_edu.training.resume import DEMONSTRATIONS, INIT_FROM, clear_the_way, refuse_another_run, save_finite
+from ddpm_edu.training.resume import (
+    DEMONSTRATIONS,
+    INIT_FROM,
+    RUN_FILES,
+    clear_the_way,
+    refuse_another_run,
+    save_finite,
+)
 from ddpm_edu.training.stop import StopRequest
+
+SEEN, UNSEEN = "scenes.hdf5", "scenes_states.hdf5"
+"""The random scenes that a run brings for itself: with pictures, and until they are drawn without."""
+FILES = (*RUN_FILES, SEEN, UNSEEN, f"{UNSEEN}.lock")
+"""What may stand in the folder of a run: one with other things, and none of these, is somebody's."""
 
 
 class Frames:
@@ -205,6 +217,7 @@ class PoseTeacher:
         )
         self.learning_rate = make_learning_rate(self.optimizer, training)
         self.ema = make_ema(policy.obs_encoder, training)
+        self.losses = Losses(self.checkpoints, training)
         self._resume()
 
     def run(self, max_minutes: float | None = None, progress: bool = True) -> str | None:
@@ -219,12 +232,12 @@ class PoseTeacher:
             UserError: if the folder holds other things than a run.
         """
         with only_writer(self.run_dir):
+            refuse_foreign(self.run_dir, FILES)
             clear_the_way(self.run_dir, self.step)
             return self._run(max_minutes, progress)
 
     def _run(self, max_minutes: float | None, progress: bool) -> str | None:
-        training, started = self.config.training, time.monotonic()
-        losses = Losses(self.checkpoints, training)
+        training, started, losses = self.config.training, time.monotonic(), self.losses
         log = RunLog(self.run_dir, self.step)
         bar = tqdm(total=training.steps, initial=self.step, desc="seeing", unit="step", disable=not progress)
         with StopRequest(max_minutes) as stop_requested, closing(log), bar:
@@ -250,7 +263,7 @@ class PoseTeacher:
                     )
                 if self.step % training.checkpoint_every == 0 and not last:
                     self._save(started)
-        self._save(started)
+            self._save(started)  # in here, where a signal does not cut it off
         return stop_requested.reason
 
     def averaged(self) -> DiffusionPolicy:
@@ -289,6 +302,7 @@ class PoseTeacher:
             "n_averaged": self.ema.n_averaged,
             "generator": self.generator.get_state(),
             "seconds": self.seconds + time.monotonic() - started,
+            "losses": self.losses.read_already,
         }
         state = self.policy.state_dict(), self.averaged().state_dict()
         checkpoint = Checkpoint(self.step, self.config, *state, training, self.about)
@@ -309,6 +323,8 @@ class PoseTeacher:
             self.ema.n_averaged.copy_(state["n_averaged"])
             self.generator.set_state(state["generator"])
             self.seconds = state["seconds"]
+            # A run from before these were kept goes on, too.
+            self.losses.read_already = [float(loss) for loss in state.get("losses", [])]
         except (KeyError, RuntimeError, TypeError, ValueError) as error:
             raise CheckpointError(
                 f"{self.run_dir} does not hold what resuming needs ({error!r}); remove its newest checkpoint"

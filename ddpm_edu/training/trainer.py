@@ -63,7 +63,7 @@ class TrainingResult:
     Attributes:
         checkpoint: the newest checkpoint.
         step: optimiser steps taken since the run began.
-        stopped: why it ended before its last step, or None.
+        stopped: why it was to end before its last step, or None.
         seconds: time of this call.
         loss: mean training loss of the last entry of the log.
     """
@@ -231,7 +231,8 @@ class Trainer:
                     self._roll_out(log, started)
                 if self.step % training.checkpoint_every == 0 and self.step < training.steps:
                     self._save(started)
-        path = self._save(started)
+            path = self._save(started)  # in here, where a signal does not cut it off
+            stop_requested.agree()
         if math.isnan(loss_mean):  # nothing was logged in this call: the run was finished already, or nearly
             logged = [entry["loss"] for entry in read_log(self.run_dir) if "loss" in entry]
             loss_mean = logged[-1] if logged else loss_mean

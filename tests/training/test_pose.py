@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import json
+import signal
+
 import h5py
 import pytest
 import torch
+from signals import killing, sending
 
 from ddpm_edu.cli import main
 from ddpm_edu.data.demonstrations import Demonstrations
-from ddpm_edu.errors import BusyError, ConfigError, TrainingError
+from ddpm_edu.errors import BusyError, ConfigError, TrainingError, UserError
 from ddpm_edu.files import only_writer
 from ddpm_edu.paths import DATA, shipped_demonstrations
 from ddpm_edu.settings import override
-from ddpm_edu.training.checkpoint import load_policy, read_checkpoint
+from ddpm_edu.training import pose
+from ddpm_edu.training.checkpoint import list_checkpoints, load_policy, read_checkpoint
 from ddpm_edu.training.log import read_log
 from ddpm_edu.training.pose import Frames, PoseTeacher, pose_errors, pose_loss, seeing_config, seeing_policy
 from ddpm_edu.training.practice import state_view, write_down
+from ddpm_edu.training.resume import save_finite
 
 TEACHER, PICTURES = DATA / "policies" / "can_transformer", shipped_demonstrations("can", "image")
 
@@ -60,6 +66,36 @@ def test_a_stopped_teaching_goes_on_as_if_it_had_not_been(frames, tmp_path):
     assert read_log(tmp_path / "whole")[-1]["pose_error_mm"] > 0
     with pytest.raises(ConfigError, match=r"batch_size = 8, and 4 is asked for"):
         make(frames, tmp_path / "whole", batch_size=4)
+
+
+def test_a_stopped_teaching_logs_the_mean_of_all_its_steps(frames, tmp_path, monkeypatch):
+    make(frames, tmp_path / "whole", log_every=6).run(progress=False)
+    with monkeypatch.context() as patched, killing():
+        # While the checkpoint of step 3 is written, and again while the last one is.
+        patched.setattr(pose, "save_finite", sending(save_finite, signal.SIGTERM, signal.SIGTERM))
+        parts = make(frames, tmp_path / "parts", log_every=6)
+        assert (parts.run(progress=False), parts.step) == ("terminated", 3)
+    assert make(frames, tmp_path / "parts", log_every=6).run(progress=False) is None
+    whole, parts = (
+        [entry["loss"] for entry in read_log(tmp_path / name) if "loss" in entry]
+        for name in ("whole", "parts")
+    )
+    assert parts == whole
+    # A checkpoint from before the losses were kept opens.
+    newest = list_checkpoints(tmp_path / "parts" / "checkpoints")[-1]
+    about, state = (newest / name for name in ("policy.json", "training.json"))
+    state.write_text(state.read_text().replace('"losses"', '"from_before"'))
+    said = json.loads(about.read_text())
+    del said["sha256"]
+    about.write_text(json.dumps(said))
+    assert make(frames, tmp_path / "parts", log_every=6).step == 6
+
+
+def test_a_folder_of_other_things_is_not_taught_in(frames, tmp_path):
+    (tmp_path / "thesis.tex").write_text("mine")
+    with pytest.raises(UserError, match=r"holds thesis\.tex and nothing that this command has written"):
+        make(frames, tmp_path).run(progress=False)
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
 
 
 def test_errors_are_measured_in_metres_and_radians(frames, tmp_path, monkeypatch):

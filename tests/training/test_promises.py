@@ -15,16 +15,21 @@ import h5py
 import pytest
 import torch
 from safetensors.torch import load_file
+from signals import killing, sending
 
 from ddpm_edu import cli
+from ddpm_edu.commands.practise import practise
+from ddpm_edu.commands.see import see
 from ddpm_edu.commands.train import train
 from ddpm_edu.errors import BusyError, CheckpointError, ConfigError, TrainingError, UserError
 from ddpm_edu.files import only_writer
 from ddpm_edu.paths import shipped_demonstrations
 from ddpm_edu.presets import preset
+from ddpm_edu.training import trainer as trainer_module
 from ddpm_edu.training.checkpoint import Checkpoint, list_checkpoints, load_policy
 from ddpm_edu.training.log import read_log
 from ddpm_edu.training.resume import save_finite
+from ddpm_edu.training.stop import StopRequest
 from ddpm_edu.training.trainer import Trainer
 from ddpm_edu.training.validation import Best
 
@@ -327,7 +332,40 @@ def test_a_signal_saves_and_is_told_by_the_exit_code(tmp_path, number, code):
     assert len(names(tmp_path)) == 1
 
 
+def test_whoever_asks_again_neither_loses_the_run_nor_changes_the_exit_code(tmp_path, monkeypatch, capsys):
+    again = (signal.SIGTERM, signal.SIGHUP)
+    monkeypatch.setattr(Trainer, "_train_step", sending(Trainer._train_step, signal.SIGTERM, *again))
+    monkeypatch.setattr(trainer_module, "save_finite", sending(save_finite, *again))
+    with killing():
+        assert cli.main(["train", *OPTIONS, "--steps", "6", "--run-dir", str(tmp_path)]) == 143
+    assert "terminated at step 1 of 6; saved" in capsys.readouterr().out
+    assert names(tmp_path) == ["step_00000001"]
+
+
+def test_the_last_save_is_not_cut_off_by_the_first_signal(tmp_path, monkeypatch):
+    monkeypatch.setattr(trainer_module, "save_finite", sending(save_finite, signal.SIGHUP))
+    with killing():
+        result = Trainer(tiny(steps=3), tmp_path).run(progress=False)
+    assert (result.step, result.stopped, names(tmp_path)) == (3, "hung up", ["step_00000003"])
+
+
+def test_a_second_ctrl_c_interrupts_at_once():
+    with StopRequest() as stop_requested:
+        os.kill(os.getpid(), signal.SIGINT)
+        assert stop_requested()
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+    with StopRequest(max_minutes=1e-9) as stop_requested:
+        assert stop_requested()
+        os.kill(os.getpid(), signal.SIGINT)  # the first one: what the time limit asked for is still saved
+    assert stop_requested.reason == "interrupted"
+
+
 @pytest.mark.parametrize("minutes", [math.nan, 0, -1, math.inf])
 def test_a_time_limit_is_a_time(tmp_path, minutes):
     with pytest.raises(ConfigError, match=r"max_minutes is .*; it must be above 0"):
         train(None, run_dir=tmp_path, max_minutes=minutes)
+    for command in (see, practise):  # before they look at anything
+        with pytest.raises(ConfigError, match=r"max_minutes is .*; it must be above 0"):
+            command(tmp_path / "none", tmp_path / "none", tmp_path / "run", max_minutes=minutes)
+    assert not list(tmp_path.iterdir())
