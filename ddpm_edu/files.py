@@ -24,8 +24,15 @@ from typing import BinaryIO
 
 from ddpm_edu.errors import BusyError, ConfigError, UserError
 
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
+
 _LOCK = "ddpm-edu lock: "
 """A lock file begins so: another file of that name is somebody's, and stays."""
+_ASIDE = ".set-aside"
+"""How the name of a folder ends, after that of its place, while another takes that place."""
 
 
 @contextlib.contextmanager
@@ -73,7 +80,7 @@ def write_folder(path: str | Path) -> Iterator[Path]:
         yield partial
         sync(partial)
         if path.exists():
-            _exchange(partial, path)
+            _exchange(partial, path)  # killed in there, it may leave the older one set aside
         else:
             partial.rename(path)
             sync(path.parent)
@@ -143,7 +150,16 @@ def remove_folder(path: Path) -> None:
 
 
 def remove_unfinished(folder: Path) -> None:
-    """Removes what writers left half done in `folder` when they died. For its only writer to call."""
+    """Mends what writers left half done in `folder` when they died. For its only writer to call.
+
+    A folder that was set aside for a new one, which did not come any more, takes its place again.
+    """
+    for aside in list(folder.glob(f"?*.{'[0-9a-f]' * 8}{_ASIDE}")):
+        path = aside.with_name(aside.name[: -len(".01234567") - len(_ASIDE)])
+        if path.exists():
+            aside.rename(partial_name(path))  # the new one has come
+        else:
+            aside.rename(path)
     for left in folder.glob("*.????????.partial"):
         if left.is_dir() and not left.is_symlink():
             shutil.rmtree(left, ignore_errors=True)
@@ -152,7 +168,9 @@ def remove_unfinished(folder: Path) -> None:
 
 
 def sync(path: str | Path) -> None:
-    """Waits until a file, or a folder's list of names, is on the disk."""
+    """Waits until a file, or a folder's list of names, is on the disk; Windows cannot be told to."""
+    if os.name == "nt":
+        return
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -161,13 +179,13 @@ def sync(path: str | Path) -> None:
 
 
 def _exchange(one: Path, other: Path) -> None:
-    """Lets two folders change places at once; where the system cannot, one after the other."""
-    with contextlib.suppress(OSError, AttributeError):
-        library = ctypes.CDLL(None, use_errno=True)
-        at_cwd, exchange = -100, 2
-        if library.renameat2(at_cwd, os.fsencode(one), at_cwd, os.fsencode(other), exchange) == 0:
-            return
-    aside = partial_name(other)
+    """Lets two folders change places at once; where the system cannot, one after the other.
+
+    `remove_unfinished` puts back what a kill between the two has left aside.
+    """
+    if _exchanged_at_once(os.fsencode(one), os.fsencode(other)):
+        return
+    aside = partial_name(other).with_suffix(_ASIDE)
     other.rename(aside)
     try:
         one.rename(other)
@@ -175,6 +193,16 @@ def _exchange(one: Path, other: Path) -> None:
         aside.rename(other)
         raise
     aside.rename(one)
+
+
+def _exchanged_at_once(one: bytes, other: bytes) -> bool:
+    at_cwd, exchange = -100, 2
+    with contextlib.suppress(OSError, AttributeError, TypeError):
+        library = ctypes.CDLL(None, use_errno=True)  # none on Windows: a TypeError
+        if sys.platform == "darwin":
+            return library.renamex_np(one, other, exchange) == 0
+        return library.renameat2(at_cwd, one, at_cwd, other, exchange) == 0
+    return False
 
 
 def partial_name(path: Path) -> Path:
@@ -189,7 +217,7 @@ def only_writer(path: str | Path) -> Iterator[None]:
     A file beside it, `path` + ".lock", is locked by the kernel (flock) and says who writes. The lock of a
     process that dies, however it dies, is free at once, and what it left half written (see `partial_name`)
     is removed by the next writer. Not to be nested: a second lock of the same path is refused, in one process
-    too. Where the file system knows no locks, everybody is let in.
+    too. Where the file system knows no locks, and on Windows, everybody is let in.
 
     Args:
         path: what will be written; its folder is made if it is missing.
@@ -199,6 +227,9 @@ def only_writer(path: str | Path) -> Iterator[None]:
     """
     path = Path(os.path.realpath(path))  # one file has one lock, whatever links lead to it
     path.parent.mkdir(parents=True, exist_ok=True)
+    if fcntl is None:
+        yield
+        return
     lock = path.with_name(path.name + ".lock")
     descriptor = _locked(lock, path)
     try:
@@ -228,7 +259,7 @@ def _locked(lock: Path, path: Path) -> int:
             holder = os.pread(descriptor, 1000, 0).decode(errors="replace")
             if holder and not holder.startswith(_LOCK):
                 raise foreign
-            if not _flock(descriptor):
+            if not lock_file(descriptor):
                 # by now it says who: the holder may have been about to write its name
                 holder = os.pread(descriptor, 1000, 0).decode(errors="replace").removeprefix(_LOCK)
                 who = "".join(letter for letter in holder if letter.isprintable()) or "another process"
@@ -250,10 +281,12 @@ def _who() -> str:
     return f"process {os.getpid()} on {socket.gethostname()} since {since} ({shlex.join(sys.argv)[:400]})"
 
 
-def _flock(descriptor: int) -> bool:
-    try:
-        import fcntl
-    except ImportError:  # Windows
+def lock_file(descriptor: int) -> bool:
+    """Locks an open file until it is closed; False if another process has it locked.
+
+    Where there are no locks, on Windows or on the file system, everybody is let in.
+    """
+    if fcntl is None:
         return True
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,7 +12,14 @@ from pathlib import Path
 import pytest
 
 from ddpm_edu.errors import BusyError
-from ddpm_edu.files import only_writer, partial_name, write_atomically
+from ddpm_edu.files import (
+    _exchanged_at_once,
+    only_writer,
+    partial_name,
+    remove_unfinished,
+    write_atomically,
+)
+from ddpm_edu.paths import shipped_demonstrations
 
 HOLD = """
 import sys
@@ -105,6 +113,78 @@ def test_in_a_race_there_is_never_a_second_one(tmp_path: Path) -> None:
     racers = [subprocess.Popen([sys.executable, "-c", RACE, tmp_path]) for _ in range(4)]
     assert [racer.wait() for racer in racers] == [0] * 4
     assert os.listdir(tmp_path) == []
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from ddpm_edu import files
+files._exchanged_at_once = lambda one, other: False  # as on a network's file system
+rename, left = Path.rename, int(sys.argv[2])
+def killed_after(path, target):
+    global left
+    rename(path, target)
+    left -= 1
+    if not left:
+        os.kill(os.getpid(), signal.SIGKILL)
+Path.rename = killed_after
+with files.write_folder(sys.argv[1]) as folder:
+    (folder / "policy.json").write_text("new")
+"""
+
+
+@pytest.mark.parametrize(("renames", "content"), [(1, "old"), (2, "new"), (3, "new")])
+def test_a_kill_between_two_renames_leaves_the_old_folder_or_the_new(
+    tmp_path: Path, renames: int, content: str
+) -> None:
+    best = tmp_path / "best"
+    best.mkdir()
+    (best / "policy.json").write_text("old")
+    done = subprocess.run([sys.executable, "-c", KILLED, best, str(renames)], check=False)
+    assert done.returncode == -signal.SIGKILL
+    (tmp_path / "own.set-aside").write_text("mine")
+    remove_unfinished(tmp_path)
+    assert (best / "policy.json").read_text() == content
+    assert sorted(os.listdir(tmp_path)) == ["best", "own.set-aside"]
+
+
+@pytest.mark.skipif(sys.platform not in ("linux", "darwin"), reason="the system has no such call")
+def test_two_folders_change_places_at_once(tmp_path: Path) -> None:
+    for name in ("one", "other"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / name).touch()
+    assert _exchanged_at_once(os.fsencode(tmp_path / "one"), os.fsencode(tmp_path / "other"))
+    assert os.listdir(tmp_path / "one") == ["other"]
+    assert not _exchanged_at_once(os.fsencode(tmp_path / "none"), os.fsencode(tmp_path / "one"))
+
+
+WINDOWS = """
+import os, signal, sys
+sys.modules["fcntl"] = sys.modules["resource"] = None
+for module, names in (
+    (os, "O_NOFOLLOW O_NONBLOCK pread pwrite fork killpg sched_getaffinity"),
+    (signal, "SIGHUP SIGKILL SIGXCPU pthread_sigmask"),
+):
+    for name in names.split():
+        delattr(module, name)
+from ddpm_edu import cli
+from ddpm_edu.files import only_writer
+from ddpm_edu.training.stop import StopRequest
+with only_writer(sys.argv[1]), StopRequest() as stop_requested:
+    assert not stop_requested()
+for words in (["inspect", sys.argv[1]], ["split", sys.argv[1], "--overwrite"]):
+    if code := cli.main(["data", *words]):
+        sys.exit(code)
+"""
+
+
+def test_without_what_only_unix_has_files_are_looked_at_and_divided(tmp_path: Path) -> None:
+    path = tmp_path / "can.hdf5"
+    shutil.copy(shipped_demonstrations("can"), path)
+    done = subprocess.run([sys.executable, "-c", WINDOWS, path], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "mask/valid" in done.stdout
+    assert os.listdir(tmp_path) == ["can.hdf5"]
 
 
 def test_two_writers_without_a_lock_do_not_mix(tmp_path: Path) -> None:

@@ -37,7 +37,7 @@ def practise(
         max_minutes: stop cleanly, with a checkpoint, after so many minutes.
     """
     from ddpm_edu.commands.next_step import say_how_it_acts
-    from ddpm_edu.files import refuse_foreign
+    from ddpm_edu.files import only_writer, refuse_foreign, remove_unfinished
     from ddpm_edu.settings import override
     from ddpm_edu.text import shell_line
     from ddpm_edu.training.checkpoint import (
@@ -95,8 +95,10 @@ def practise(
     command = f"{teaching} && {shell_line([*words, '--seed', seed])}"
     about = {**about_run(practice), "command": command, "run_dir": str(run_dir)}
     target = run_dir / "checkpoints" / f"step_{steps:08d}"
-    write_policy(target, Checkpoint(steps, config, None, practised.state_dict(), None, about))
-    write_log(run_dir, find_checkpoint(eyes).parents[1], checkpoint.step)
+    with only_writer(run_dir):
+        remove_unfinished(target.parent)
+        write_policy(target, Checkpoint(steps, config, None, practised.state_dict(), None, about))
+        write_log(run_dir, find_checkpoint(eyes).parents[1], checkpoint.step)
     print(f"trained {steps} steps to a loss of {result.loss:.4f}; checkpoint: {target}")
     say_how_it_acts(run_dir)
     return None

@@ -12,7 +12,6 @@ the bytes wait beside the file, under a name that holds their checksum, and the 
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import re
 from collections.abc import Iterator
@@ -21,7 +20,7 @@ from pathlib import Path
 from typing import BinaryIO, Literal
 
 from ddpm_edu.errors import ConfigError, DatasetError
-from ddpm_edu.files import sha256
+from ddpm_edu.files import lock_file, sha256
 from ddpm_edu.tasks import Task, get_task
 
 REPOSITORY = "robomimic/robomimic_datasets"
@@ -162,12 +161,8 @@ def _small_chunks() -> Iterator[None]:
 def _sole_writer(partial: Path) -> Iterator[BinaryIO]:
     """The partial file, open for going on; refused where another process is at it."""
     with partial.open("a+b") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise DatasetError(
-                f"{partial} is being written by another download; wait until it is done"
-            ) from None
+        if not lock_file(file.fileno()):
+            raise DatasetError(f"{partial} is being written by another download; wait until it is done")
         yield file
 
 

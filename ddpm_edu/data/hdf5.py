@@ -36,7 +36,7 @@ def open_hdf5(path: Path, missing_hint: str) -> Iterator[h5py.File]:
             block, because bytes are damaged.
     """
     if not path.exists():
-        raise DatasetError(f"{path} does not exist; {missing_hint}")
+        raise missing(path, missing_hint)
     if not path.is_file():
         raise DatasetError(f"{path} is not a file; name the HDF5 file itself")
     check_readable(path)
@@ -66,6 +66,11 @@ def open_hdf5(path: Path, missing_hint: str) -> Iterator[h5py.File]:
             if isinstance(error, DatasetError) or not _raised_by_h5py(error):
                 raise
             raise _damaged(str(path), error) from None
+
+
+def missing(path: Path, hint: str) -> DatasetError:
+    """The error of a file that is not there, and what to do about it."""
+    return DatasetError(f"{path} does not exist; {hint}")
 
 
 def get_member(

@@ -6,12 +6,14 @@ import os
 import shutil
 from pathlib import Path
 
-from ddpm_edu.data.hdf5 import open_hdf5
+from ddpm_edu.data.hdf5 import missing, open_hdf5
 from ddpm_edu.data.probe import write_masks
 from ddpm_edu.data.validation import data_group, demonstration_names, filter_keys
 from ddpm_edu.data.writer import valid_demonstrations
 from ddpm_edu.errors import ConfigError, DatasetError
 from ddpm_edu.files import only_writer, partial_name
+
+_NAME_ONE = "name a robomimic HDF5 file"
 
 
 def split(
@@ -49,19 +51,10 @@ def split(
         name and not set("/.") & set(name) for name in (train_mask, valid_mask)
     ):
         raise ConfigError(f"masks {train_mask!r} and {valid_mask!r} must be two names without / and .")
-    with open_hdf5(path, "name a robomimic HDF5 file") as file:
-        names = demonstration_names(data_group(file))
-        there = [name for name in (train_mask, valid_mask) if name in filter_keys(file)]
-    if there and not overwrite:
-        raise ConfigError(f"{path} has the mask {there[0]} already; --overwrite replaces it")
-    if len(names) < 2:
-        raise DatasetError(f"{path} has one demonstration; two are wanted, to hold one out: collect more")
-    valid = valid_demonstrations(len(names), valid_fraction, seed)
-    chosen = {
-        train_mask: [name for index, name in enumerate(names) if index not in valid],
-        valid_mask: [name for index, name in enumerate(names) if index in valid],
-    }
-    with only_writer(path):
+    if not path.exists():
+        raise missing(path, _NAME_ONE)
+    with only_writer(path):  # before looking: another call may be dividing it
+        chosen = _chosen(path, valid_fraction, seed, train_mask, valid_mask, overwrite)
         copy = partial_name(path)
         try:
             shutil.copy(path, copy)
@@ -75,3 +68,21 @@ def split(
         finally:
             copy.unlink(missing_ok=True)
     return len(chosen[train_mask]), len(chosen[valid_mask])
+
+
+def _chosen(
+    path: Path, valid_fraction: float, seed: int, train_mask: str, valid_mask: str, overwrite: bool
+) -> dict[str, list[str]]:
+    """The names of the demonstrations of both masks, which the file has not or may lose."""
+    with open_hdf5(path, _NAME_ONE) as file:
+        names = demonstration_names(data_group(file))
+        there = [name for name in (train_mask, valid_mask) if name in filter_keys(file)]
+    if there and not overwrite:
+        raise ConfigError(f"{path} has the mask {there[0]} already; --overwrite replaces it")
+    if len(names) < 2:
+        raise DatasetError(f"{path} has one demonstration; two are wanted, to hold one out: collect more")
+    valid = valid_demonstrations(len(names), valid_fraction, seed)
+    return {
+        train_mask: [name for index, name in enumerate(names) if index not in valid],
+        valid_mask: [name for index, name in enumerate(names) if index in valid],
+    }

@@ -11,6 +11,7 @@ import torch
 from ddpm_edu import __version__
 from ddpm_edu.config import Config
 from ddpm_edu.errors import CheckpointError
+from ddpm_edu.files import only_writer
 from ddpm_edu.presets import preset
 from ddpm_edu.reference.archive import Archive
 from ddpm_edu.reference.settings import ReferenceSettings, read_settings
@@ -50,9 +51,9 @@ def import_checkpoint(path: Path, target: Path, weights: Weights | None = None) 
     Raises:
         CheckpointError: in one line, if the target exists, or the file is missing, broken, of another policy
             or task, or has a tensor or setting with no counterpart here.
+        BusyError: if another process is writing the target.
     """
-    if target.exists():
-        raise CheckpointError(f"{target} exists already; choose another folder for the imported policy")
+    _refuse_existing(target)
     imported = read_reference(path, weights)
     policy = imported.settings.policy
     published = preset(policy.task, policy.denoiser, observation=policy.observation, name="paper")
@@ -63,8 +64,15 @@ def import_checkpoint(path: Path, target: Path, weights: Weights | None = None) 
         "ddpm_edu": __version__,
     }
     config = Config(policy=policy, training=published.training)
-    write_policy(target, Checkpoint(imported.step, config, None, imported.state, None, about))
+    with only_writer(target):
+        _refuse_existing(target)  # another import may have made it meanwhile
+        write_policy(target, Checkpoint(imported.step, config, None, imported.state, None, about))
     return imported
+
+
+def _refuse_existing(target: Path) -> None:
+    if target.exists():
+        raise CheckpointError(f"{target} exists already; choose another folder for the imported policy")
 
 
 def read_reference(path: Path, weights: Weights | None = None) -> Imported:

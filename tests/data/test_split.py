@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import h5py
@@ -10,6 +12,7 @@ import numpy as np
 import pytest
 
 from ddpm_edu import cli
+from ddpm_edu.data import split as split_module
 from ddpm_edu.data.demonstrations import read_split
 from ddpm_edu.data.split import split
 from ddpm_edu.errors import ConfigError, DatasetError
@@ -41,6 +44,32 @@ def test_other_masks_and_all_else_stay(write_file) -> None:
         assert file["mask/train"][:].tolist() == [b"demo_0"]
         assert len(file["mask/better_train"]) == 4
         assert file["data/demo_4/actions"].shape == (4, 7)
+
+
+def test_a_split_that_another_call_made_meanwhile_is_not_replaced(write_file, monkeypatch) -> None:
+    path, lock = write_file([4] * 10), split_module.only_writer
+
+    @contextlib.contextmanager
+    def late(path: Path) -> Iterator[None]:  # the other call comes between this one's start and its lock
+        with monkeypatch.context() as patched:
+            patched.setattr(split_module, "only_writer", lock)
+            split(path, 0.3, seed=1)
+        with lock(path):
+            yield
+
+    monkeypatch.setattr(split_module, "only_writer", late)
+    with pytest.raises(ConfigError, match="has the mask train already; --overwrite replaces it"):
+        split(path, 0.3, seed=2)
+    monkeypatch.undo()
+    again = write_file([4] * 10, name="again.hdf5")
+    split(again, 0.3, seed=1)
+    assert read_split(path, "can")[1].names == read_split(again, "can")[1].names
+
+
+def test_a_missing_file_is_named_and_nothing_is_made(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match=r"none\.hdf5 does not exist; name a robomimic HDF5 file"):
+        split(tmp_path / "folder" / "none.hdf5")
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_split_that_fails_leaves_the_file_as_it_was(write_file, monkeypatch, tmp_path: Path) -> None:
