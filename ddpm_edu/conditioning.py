@@ -90,8 +90,36 @@ class Conditioning:
         Args:
             features: observation features (B, To, Do).
             past_action: normalised actions before now (B, To-1, Da), for inpainting that sees them.
+
+        Raises:
+            ConfigError: as `check_past_action`.
         """
         raise NotImplementedError
+
+    def check_past_action(self, past_action: Tensor | None, batch_size: int) -> None:
+        """Refuses actions before now that cannot be used, and their absence where training gave them.
+
+        Args:
+            past_action: (B, To-1, Da), or None.
+            batch_size: B.
+
+        Raises:
+            ConfigError: with what was found and what is wanted.
+        """
+        steps, config = self.config.n_obs_steps - 1, self.config
+        wanted = f"(B, To-1, Da) = ({batch_size}, {steps}, {self.action_dim})"
+        if past_action is None:
+            if config.needs_past_action:
+                raise ConfigError(
+                    f"past_action is missing: this policy is told the actions before now; give {wanted}"
+                )
+        elif not (config.conditioning == "inpainting" and config.inpainting.past_action_visible):
+            raise ConfigError(
+                f"past_action was given, but conditioning {config.conditioning!r} does not take it here; "
+                "use 'inpainting' with inpainting.past_action_visible"
+            )
+        elif tuple(past_action.shape) != (batch_size, steps, self.action_dim):
+            raise ConfigError(f"past_action has shape {tuple(past_action.shape)}; it must be {wanted}")
 
     def _empty_trajectory(self, features: Tensor) -> Tensor:
         shape = (features.shape[0], self.config.trajectory_steps, self.trajectory_dim)
@@ -111,7 +139,7 @@ class GlobalConditioning(Conditioning):
         return Conditions(trajectory, trajectory, None, self._inputs(features))
 
     def for_sampling(self, features: Tensor, past_action: Tensor | None = None) -> Conditions:
-        _refuse_past_action(past_action, "global")
+        self.check_past_action(past_action, len(features))
         trajectory = self._empty_trajectory(features)
         return Conditions(trajectory, trajectory, None, self._inputs(features))
 
@@ -131,7 +159,7 @@ class LocalConditioning(Conditioning):
         return Conditions(actions, actions, None, self._inputs(features))
 
     def for_sampling(self, features: Tensor, past_action: Tensor | None = None) -> Conditions:
-        _refuse_past_action(past_action, "local")
+        self.check_past_action(past_action, len(features))
         trajectory = self._empty_trajectory(features)
         return Conditions(trajectory, trajectory, None, self._inputs(features))
 
@@ -197,8 +225,7 @@ class InpaintingConditioning(Conditioning):
 
     def for_sampling(self, features: Tensor, past_action: Tensor | None = None) -> Conditions:
         To, Da = self.config.n_obs_steps, self.action_dim
-        if past_action is not None and not self.config.inpainting.past_action_visible:
-            _refuse_past_action(past_action, "inpainting without past_action_visible")
+        self.check_past_action(past_action, len(features))
         condition_data = self._empty_trajectory(features)  # (B, T, Da+Do)
         condition_data[..., Da:] = self._over_horizon(features)
         condition_mask = torch.zeros_like(condition_data, dtype=torch.bool)  # (B, T, Da+Do)
@@ -213,11 +240,3 @@ def make_conditioning(config: PolicyConfig, obs_feature_dim: int) -> Conditionin
     """The conditioning that a configuration names."""
     kinds = {"global": GlobalConditioning, "local": LocalConditioning, "inpainting": InpaintingConditioning}
     return kinds[config.conditioning](config, obs_feature_dim)
-
-
-def _refuse_past_action(past_action: Tensor | None, name: str) -> None:
-    if past_action is not None:
-        raise ConfigError(
-            f"past_action was given, but conditioning {name} cannot take it; "
-            "use conditioning 'inpainting' with inpainting.past_action_visible"
-        )

@@ -109,8 +109,9 @@ class PolicyConfig(Group):
 
     @property
     def needs_past_action(self) -> bool:
-        """Whether the policy is told the To-1 actions before now."""
-        return self.conditioning == "inpainting" and self.inpainting.past_action_visible
+        """Whether the policy is told the To-1 actions before now; with To = 1 there are none."""
+        told = self.conditioning == "inpainting" and self.inpainting.past_action_visible
+        return told and self.n_obs_steps > 1
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -22,7 +22,7 @@ from ddpm_edu.data.windows import Windows
 from ddpm_edu.diffusion.masking import clamp_conditioned, masked_mse
 from ddpm_edu.diffusion.processes.base import Callback, DiffusionProcess, Generators
 from ddpm_edu.errors import ConfigError
-from ddpm_edu.policy_inputs import check_batch, check_observation, shapes_of
+from ddpm_edu.policy_inputs import check_batch, check_observation, check_values, shapes_of
 from ddpm_edu.settings import differences, override, to_dict
 from ddpm_edu.tasks import get_task
 
@@ -288,7 +288,8 @@ class DiffusionPolicy(nn.Module):
 
         Args:
             obs: {key: (B, To, ...)}, in the simulator's units, the last step being now.
-            past_action: the To-1 actions before now (B, To-1, Da); only for inpainting that sees them.
+            past_action: the To-1 actions before now (B, To-1, Da), as the simulator takes them. Inpainting
+                that sees them needs them; no other policy takes them.
             generator: see `conditional_sample`.
             callback: see `conditional_sample`.
 
@@ -297,10 +298,13 @@ class DiffusionPolicy(nn.Module):
             for inpainting "obs_feature_pred": the observation features it filled in (B, T, Do), normalised.
 
         Raises:
-            ConfigError: if the observation does not fit the policy; the message names what.
+            ConfigError: if observation or past actions do not fit the policy; the message names what.
         """
         keys = get_task(self.config.task).observation(self.config.observation)
-        check_observation(obs, keys, self.n_obs_steps)
+        batch_size = check_observation(obs, keys, self.n_obs_steps)
+        self.conditioning.check_past_action(past_action, batch_size)
+        if past_action is not None:
+            check_values("past_action", past_action, torch.float32)
         was_training = self.training
         self.eval()
         try:

@@ -48,11 +48,11 @@ def check_batch(
             f"batch['action'] has shape {tuple(action.shape)}; it must be (B, {horizon}, {action_dim}): "
             f"horizon T = {horizon} and action_dim Da = {action_dim}"
         )
-    _check_values("batch['action']", action, torch.float32)
+    check_values("batch['action']", action, torch.float32)
     _check_obs(batch["obs"], keys, obs_steps, "batch['obs']", action.shape[0], longest=horizon)
 
 
-def check_observation(obs: Mapping[str, Tensor], keys: Iterable[ObservationKey], n_obs_steps: int) -> None:
+def check_observation(obs: Mapping[str, Tensor], keys: Iterable[ObservationKey], n_obs_steps: int) -> int:
     """Refuse an observation history that does not fit a policy.
 
     Args:
@@ -60,10 +60,13 @@ def check_observation(obs: Mapping[str, Tensor], keys: Iterable[ObservationKey],
         keys: what the policy sees.
         n_obs_steps: To. A longer history is refused: which of its steps is now would be a guess.
 
+    Returns:
+        B.
+
     Raises:
         ConfigError: on a missing key, a wrong shape or dtype, no samples, or a value that is not finite.
     """
-    _check_obs(obs, keys, n_obs_steps, "obs", None, longest=n_obs_steps)
+    return _check_obs(obs, keys, n_obs_steps, "obs", None, longest=n_obs_steps)
 
 
 def _check_obs(
@@ -73,7 +76,7 @@ def _check_obs(
     name: str,
     batch_size: int | None,
     longest: int,
-) -> None:
+) -> int:
     for key in keys:
         if key.name not in obs:
             raise ConfigError(f"{name} has no {key.name!r}; it has {', '.join(map(repr, obs)) or 'no keys'}")
@@ -93,10 +96,16 @@ def _check_obs(
             raise ConfigError(
                 f"{where} has {value.shape[0]} samples, but the rest of the batch has {batch_size}"
             )
-        _check_values(where, value, torch.uint8 if key.type == "rgb" else torch.float32)
+        check_values(where, value, torch.uint8 if key.type == "rgb" else torch.float32)
+    return batch_size
 
 
-def _check_values(where: str, value: Tensor, dtype: torch.dtype) -> None:
+def check_values(where: str, value: Tensor, dtype: torch.dtype) -> None:
+    """Refuse a tensor without samples, of another type, or with values that are not finite.
+
+    Raises:
+        ConfigError: with the name `where` and what was found.
+    """
     if value.shape[0] == 0:
         raise ConfigError(f"{where} has no samples; a batch needs at least one")
     if value.dtype != dtype:

@@ -315,6 +315,32 @@ def test_past_actions_are_refused_where_they_cannot_be_used():
         act(small_policy(), past_action=torch.zeros(3, 1, 7))
 
 
+@pytest.mark.parametrize(
+    ("past_action", "message"),
+    [
+        (None, r"past_action is missing: .* give \(B, To-1, Da\) = \(3, 2, 7\)"),
+        (
+            torch.zeros(1, 2, 7),
+            r"past_action has shape \(1, 2, 7\); it must be \(B, To-1, Da\) = \(3, 2, 7\)",
+        ),
+        (torch.zeros(3, 1, 7), r"has shape \(3, 1, 7\)"),
+        (torch.zeros(7), r"has shape \(7,\)"),
+        (torch.zeros(3, 5, 7), r"has shape \(3, 5, 7\)"),
+        (torch.zeros(3, 2, 7, dtype=torch.float64), "past_action is torch.float64; it must be torch.float32"),
+        (torch.full((3, 2, 7), torch.nan), "past_action has 42 values that are NaN or infinite"),
+    ],
+)
+def test_past_actions_that_do_not_fit_are_refused(past_action, message):
+    policy = small_policy(conditioning="inpainting", n_obs_steps=3, past_action_visible=True)
+    with pytest.raises(ConfigError, match=message):
+        act(policy, past_action=past_action)
+
+
+def test_with_one_observation_there_are_no_past_actions_to_tell():
+    policy = small_policy(conditioning="inpainting", n_obs_steps=1, past_action_visible=True)
+    assert act(policy)["action"].shape == (3, 4, 7)
+
+
 def test_images_must_be_bytes():
     policy = small_policy(observation="image")
     batch = make_batch(policy, B=1)

@@ -164,8 +164,9 @@ def _side_by_side(episodes: list) -> list:
 
 def _denoising(policy: DiffusionPolicy, result: RolloutResult) -> Figure:
     episode = next((one for one in result.episodes if one.success), result.episodes[0])
-    obs = observe(episode, policy, decisive_step(episode, policy.n_action_steps))
-    return figures.denoising_trajectory(watch_denoising(policy, obs))
+    step = decisive_step(episode, policy.n_action_steps)
+    obs = observe(episode, policy, step)
+    return figures.denoising_trajectory(watch_denoising(policy, obs, actions=episode.actions[:step]))
 
 
 def _player(policy: DiffusionPolicy, result: RolloutResult) -> str:

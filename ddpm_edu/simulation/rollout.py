@@ -19,8 +19,8 @@ import numpy as np
 import torch
 from tqdm.auto import tqdm
 
-from ddpm_edu.data.actions import delta_to_absolute
 from ddpm_edu.settings import at_least
+from ddpm_edu.simulation.past_actions import past_actions
 from ddpm_edu.simulation.results import Episode, RolloutResult
 from ddpm_edu.simulation.simulators import Simulators
 from ddpm_edu.simulation.slots import GO_ON, REST
@@ -138,32 +138,13 @@ class _Run:
         generators = [torch.Generator() if episode is None else episode.noise for episode in playing]
         start = time.perf_counter()
         obs = {key: torch.tensor(value, device=device) for key, value in observations.items()}
-        past = {}
-        if self.policy.config.needs_past_action:
-            past["past_action"] = self._past_action(playing, observations).to(device)
+        taken = [None if episode is None else episode.actions for episode in playing]
+        past = past_actions(self.policy, self.task, observations, taken)
         action = self.policy.predict_action(obs, generator=generators, **past)["action"]  # (rows, Ta, Da)
         action = action.cpu().numpy()  # waits for the device
         self.inference_seconds.append(time.perf_counter() - start)
         self.chunks += sum(episode is not None for episode in playing)
         return action
-
-    def _past_action(
-        self, playing: list[_Playing | None], observations: dict[str, np.ndarray]
-    ) -> torch.Tensor:
-        """The To-1 actions before now (rows, To-1, Da); before the first one the arm rests, its hand open."""
-        steps = self.policy.n_obs_steps - 1
-        past = torch.zeros(len(playing), steps, self.policy.action_dim)
-        for row, episode in enumerate(playing):
-            if episode is None or not steps:
-                continue
-            rest = torch.zeros(steps, 7)
-            rest[:, -1] = -1
-            if self.policy.config.action == "absolute":  # to rest is to want to be where the hand is
-                pose = [observations[key][row, :steps] for key in ("robot0_eef_pos", "robot0_eef_quat")]
-                rest = delta_to_absolute(rest, *map(torch.from_numpy, pose), self.task)  # (To-1, 10)
-            recent = np.array(episode.actions[-steps:], np.float32).reshape(-1, past.shape[-1])
-            past[row] = torch.cat([rest, torch.from_numpy(recent)])[-steps:]
-        return past
 
     def end(self, episode: _Playing, success: bool) -> None:
         seed, actions = self.first_seed + episode.index, np.stack(episode.actions)  # (length, Da)

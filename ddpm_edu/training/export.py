@@ -36,7 +36,8 @@ def describe(policy: DiffusionPolicy) -> dict[str, Any]:
         "observation" [{"key", "center" (D,), "scale" (D,)}] in the order in which features are put together;
         "action" {"center" (Da,), "scale" (Da,)}; "trajectory" (T, D), "horizons" and "executed" (first and
         last row of the trajectory that are carried out, the last not included); "inputs" {name: shape
-        without B}; "given", the entries (T, D) that inpainting knows, or None; and "process", with the noise
+        without B}; "given", the entries (T, D) that inpainting knows (features, and
+        actions before now where the policy is told them), or None; and "process", with the noise
         levels of `num_inference_steps` steps: "timesteps", and of Gaussian diffusion "alpha_bar" (K,).
 
     Raises:
@@ -50,7 +51,8 @@ def describe(policy: DiffusionPolicy) -> dict[str, Any]:
         )
     fields = policy.normalizer
     features = torch.zeros(1, policy.n_obs_steps, policy.obs_encoder.obs_feature_dim)
-    conditions = policy.conditioning.for_sampling(features.to(policy.device))
+    past = torch.zeros(1, policy.n_obs_steps - 1, policy.action_dim) if config.needs_past_action else None
+    conditions = policy.conditioning.for_sampling(features, past)
     mask = conditions.condition_mask
     executed = range(config.trajectory_steps)[config.executed_of_trajectory]
     return {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from ddpm_edu.simulation.past_actions import past_actions
 from ddpm_edu.simulation.results import Episode
 from ddpm_edu.tasks import Task, get_task
 
@@ -37,31 +38,81 @@ class Denoising:
     n_action_steps: int
 
 
-def watch_denoising(policy: DiffusionPolicy, obs: Mapping[str, torch.Tensor], seed: int = 0) -> Denoising:
+def watch_denoising(
+    policy: DiffusionPolicy,
+    obs: Mapping[str, torch.Tensor],
+    seed: int = 0,
+    actions: Sequence[np.ndarray] | np.ndarray | None = None,
+) -> Denoising:
     """Let the policy decide once and keep every intermediate trajectory.
 
     Args:
         policy: decides.
         obs: what it sees, {key: (1, To, ...)}.
         seed: of the noise.
+        actions: those of the episode so far, each (Da,), for a policy that is told the last of them.
+
+    Raises:
+        ConfigError: if a policy that is told past actions gets none; at an episode's start give [].
     """
-    timesteps: list[int] = []
-    trajectories: list[np.ndarray] = []
-
-    def keep(_: int, timestep: int, trajectory: torch.Tensor) -> None:
-        naction = trajectory[..., : policy.action_dim]  # (1, T, Da)
-        timesteps.append(timestep)
-        trajectories.append(policy.normalizer["action"].unnormalize(naction)[0].cpu().numpy())
-
-    obs = {key: value.to(policy.device) for key, value in obs.items()}
-    policy.predict_action(obs, generator=torch.Generator().manual_seed(seed), callback=keep)
+    task = get_task(policy.config.task)
+    past = {} if actions is None else past_actions(policy, task, obs, [actions])
+    timesteps, trajectories, _ = _decide(policy, obs, torch.Generator().manual_seed(seed), past)
     return Denoising(
-        get_task(policy.config.task),
+        task,
         tuple(timesteps),
-        np.stack(trajectories),
+        trajectories[:, 0],
         policy.config.executed_of_trajectory.start + 1,
         policy.n_action_steps,
     )
+
+
+def look_ahead(
+    policy: DiffusionPolicy,
+    history: Sequence[Mapping[str, np.ndarray]],
+    actions: Sequence[np.ndarray],
+    noises: list[torch.Generator],
+) -> tuple[list[float], np.ndarray, np.ndarray]:
+    """What a policy considers at one moment of an episode, once for each of N noises.
+
+    Args:
+        policy: decides.
+        history: all observations of the episode so far, {key: (...)}, the last one being now.
+        actions: those that led there, each (Da,), one fewer.
+        noises: each one's generator.
+
+    Returns:
+        The time of each level, -1 last; the plans there (levels, N, steps, Da), from the step executed first;
+        and the first plan's actions (Ta, Da).
+    """
+    To, N = policy.n_obs_steps, len(noises)
+    recent = [history[max(index, 0)] for index in range(len(history) - To, len(history))]
+    observations = {key: np.stack([seen[key] for seen in recent])[None] for key in recent[0]}  # (1, To, ...)
+    past = past_actions(policy, get_task(policy.config.task), observations, [actions])
+    obs = {key: torch.from_numpy(value).expand(N, *value.shape[1:]) for key, value in observations.items()}
+    past = {key: value.expand(N, *value.shape[1:]) for key, value in past.items()}
+    times, trajectories, action = _decide(policy, obs, noises, past)
+    return times, trajectories[:, :, policy.config.executed_of_trajectory.start :], action[0]
+
+
+def _decide(
+    policy: DiffusionPolicy,
+    obs: Mapping[str, torch.Tensor],
+    generator: torch.Generator | list[torch.Generator],
+    past: Mapping[str, torch.Tensor],
+) -> tuple[list[float], np.ndarray, np.ndarray]:
+    """The times of all levels, the actions there (levels, B, T, Da), and those to execute (B, Ta, Da)."""
+    times: list[float] = []
+    trajectories: list[np.ndarray] = []
+
+    def keep(_: int, time: float, trajectory: torch.Tensor) -> None:
+        naction = trajectory[..., : policy.action_dim]  # (B, T, Da)
+        times.append(time)
+        trajectories.append(policy.normalizer["action"].unnormalize(naction).cpu().numpy())
+
+    obs = {key: value.to(policy.device) for key, value in obs.items()}
+    action = policy.predict_action(obs, generator=generator, callback=keep, **past)["action"]
+    return times, np.stack(trajectories), action.cpu().numpy()
 
 
 def decisive_step(episode: Episode, n_action_steps: int) -> int:

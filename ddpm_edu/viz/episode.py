@@ -13,6 +13,7 @@ from PIL import Image
 
 from ddpm_edu.errors import ConfigError, SimulatorError
 from ddpm_edu.tasks import get_task
+from ddpm_edu.viz.denoising import look_ahead
 from ddpm_edu.viz.live import Live
 from ddpm_edu.viz.overlay import Camera, hand_path
 
@@ -66,12 +67,14 @@ def record_episode(
     camera = None
     try:
         observation, _ = env.reset(seed=seed)
-        history, done, info = [observation], False, {"success": False}
+        history, taken, done, info = [observation], [], False, {"success": False}
         places = [_places(env)]
         while not done and (most_decisions is None or len(decisions) < most_decisions):
-            levels, actions = _decide(policy, history, noises)
+            _, considered, actions = look_ahead(policy, history, taken, noises)
+            shown = np.linspace(0, len(considered) - 1, min(len(considered), _MOST_LEVELS))
+            shown = considered[shown.round().astype(int)]  # (levels, plans, steps, Da)
             hand = places[-1]["hand"]
-            levels = [hand_path(hand, level, METRES_PER_UNIT).round(4).tolist() for level in levels]
+            levels = [hand_path(hand, level, METRES_PER_UNIT).round(4).tolist() for level in shown]
             picture = None
             if pictures:
                 try:
@@ -85,6 +88,7 @@ def record_episode(
             for action in actions:
                 observation, _, terminated, truncated, info = env.step(action)
                 history.append(observation)
+                taken.append(action)
                 places.append(_places(env))
                 done = terminated or truncated
                 if done:
@@ -130,29 +134,6 @@ def player(record: Mapping[str, Any]) -> Live:
         f"{len(record['decisions'])} decisions; the episode {end}."
     )
     return Live("player", file.getvalue(), words, record)
-
-
-def _decide(
-    policy: DiffusionPolicy, history: list[Mapping[str, np.ndarray]], noises: list[torch.Generator]
-) -> tuple[list[np.ndarray], np.ndarray]:
-    """Levels of all plans, each (plans, steps, Da) from the step executed first, and actions (Ta, Da)."""
-    To = policy.n_obs_steps
-    recent = [history[max(index, 0)] for index in range(len(history) - To, len(history))]
-    obs = {
-        key: torch.from_numpy(np.stack([seen[key] for seen in recent]))
-        .to(policy.device)
-        .expand(len(noises), To, *recent[0][key].shape)
-        for key in recent[0]
-    }
-    levels: list[np.ndarray] = []
-
-    def keep(_: int, __: float, trajectory: torch.Tensor) -> None:
-        action = policy.normalizer["action"].unnormalize(trajectory[..., : policy.action_dim])
-        levels.append(action[:, policy.config.executed_of_trajectory.start :].cpu().numpy())
-
-    actions = policy.predict_action(obs, generator=noises, callback=keep)["action"][0]
-    shown = np.linspace(0, len(levels) - 1, min(len(levels), _MOST_LEVELS)).round().astype(int)
-    return [levels[index] for index in shown], actions.cpu().numpy()
 
 
 def _places(env: ManipulationEnv) -> dict[str, list[float]]:

@@ -56,6 +56,7 @@ def watch_seeing(
             f"{policy.config.observation!r} and action {policy.config.action!r}"
         )
     keys = [key for key in get_task(policy.config.task).observation("image") if key.type == "rgb"]
+    actions = list(actions)
     with play_to(policy, seed, actions) as (simulator, obs):
         views = {}
         for key in keys:
@@ -63,7 +64,7 @@ def watch_seeing(
             picture = obs[key.name][0, -1].permute(1, 2, 0).numpy()  # (3, 84, 84) -> (84, 84, 3)
             views[camera] = (picture, Camera(*simulator.camera_pose(camera), *picture.shape[:2]))
         start = obs["robot0_eef_pos"][0, -1].numpy()  # (3,)
-    seen = [watch_denoising(policy, obs, index) for index in range(noises)]
+    seen = [watch_denoising(policy, obs, index, actions) for index in range(noises)]
     now = seen[0].n_obs_steps - 1
     paths = [hand_path(start, one.trajectories[:, now:], METRES_PER_UNIT) for one in seen]
     return Sight(views, np.stack(paths, axis=1), seen[0].timesteps)

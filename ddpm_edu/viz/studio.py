@@ -20,6 +20,7 @@ from PIL import Image
 from ddpm_edu.diffusion.schedule import make_noise_schedule
 from ddpm_edu.errors import ConfigError, SimulatorError
 from ddpm_edu.tasks import get_task
+from ddpm_edu.viz.denoising import look_ahead
 from ddpm_edu.viz.episode import METRES_PER_UNIT, as_jpeg
 from ddpm_edu.viz.live import Live
 from ddpm_edu.viz.overlay import Camera, hand_path
@@ -118,13 +119,14 @@ def record_decision(
             for sampler, (scheduler, steps) in samplers.items():
                 sampled = policy.with_settings(scheduler=scheduler, num_inference_steps=steps)
                 noises = [torch.Generator().manual_seed(index * count + i) for i in range(count)]
-                ks, levels, actions = _levels(sampled, [observation] * policy.n_obs_steps, noises)
-                paths = hand_path(hand, levels, METRES_PER_UNIT)  # (levels, N, P, 3)
+                ks, levels, actions = look_ahead(sampled, [observation], [], noises)
+                shown = [index for index, k in enumerate(ks) if k in LEVELS or k < 0]
+                paths = hand_path(hand, levels[shown], METRES_PER_UNIT)  # (levels, N, P, 3)
                 action = actions if action is None else action
                 runs.append(
                     {
                         "name": sampler,
-                        "ks": ks,
+                        "ks": [int(ks[index]) for index in shown],
                         "paths": pack_paths(paths),
                         "kinds": sides(paths[-1], thing),
                     }
@@ -246,29 +248,6 @@ def walks_record(
     }
 
 
-def _levels(
-    policy: DiffusionPolicy, history: list[Mapping[str, np.ndarray]], noises: list[torch.Generator]
-) -> tuple[list[int], np.ndarray, np.ndarray]:
-    """Some k, -1 last, what lies ahead there (levels, N, steps, Da), and the first plan (Ta, Da)."""
-    obs = {
-        key: torch.from_numpy(np.stack([seen[key] for seen in history])).expand(
-            len(noises), len(history), *history[0][key].shape
-        )
-        for key in history[0]
-    }
-    ks: list[int] = []
-    kept: list[np.ndarray] = []
-
-    def keep(_: int, k: int, trajectory: torch.Tensor) -> None:
-        if k in LEVELS or k < 0:
-            action = policy.normalizer["action"].unnormalize(trajectory[..., : policy.action_dim])
-            ks.append(int(k))
-            kept.append(action[:, policy.config.executed_of_trajectory.start :].cpu().numpy())
-
-    action = policy.predict_action(obs, generator=noises, callback=keep)["action"]
-    return ks, np.stack(kept), action[0].cpu().numpy()
-
-
 def _look(env: ManipulationEnv, record: dict[str, Any], hand: np.ndarray, thing: np.ndarray) -> None:
     """Adds the camera and what it sees of hand, thing and the way between."""
     picture = env.render_frame(_RENDERED, _RENDERED)
@@ -301,14 +280,15 @@ def _film(
     camera: Mapping[str, Any],
 ) -> dict[str, Any]:
     """Carries out the first plan and what is decided after it; a picture for every second step."""
-    history = [observation] * policy.n_obs_steps
+    history, taken = [observation], []
     noise = [torch.Generator().manual_seed(0)]
     pictures, hand = [], []
     for decision in range(decisions):
         if decision:
-            _, _, action = _levels(policy, history[-policy.n_obs_steps :], noise)
+            _, _, action = look_ahead(policy, history, taken, noise)
         for index, values in enumerate(action):
             history.append(env.step(values)[0])
+            taken.append(values)
             if index % 2:
                 pictures.append(as_jpeg(_cut(env.render_frame(_RENDERED, _RENDERED), camera), quality=60))
                 hand.append(np.round(env.low_dim_observation()["robot0_eef_pos"], 4).tolist())

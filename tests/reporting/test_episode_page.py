@@ -29,3 +29,22 @@ def test_every_decision_of_an_episode_stands_in_a_page_of_its_own(tmp_path):
     addresses = re.findall(r'(?:src|href)="([^"]*)"', page)
     assert addresses
     assert all(address.startswith("data:") for address in addresses)
+
+
+def test_the_player_tells_a_policy_what_it_did(monkeypatch):
+    torch.manual_seed(0)
+    sees = {"conditioning": "inpainting", "past_action_visible": True, "n_obs_steps": 3}
+    policy = make_policy(
+        "can", **sees, down_dims=(8, 16), n_groups=4, diffusion_step_embed_dim=8, num_inference_steps=2
+    )
+    decide, told, done = policy.predict_action, [], []
+
+    def listen(obs, *, past_action, **arguments):
+        told.append(past_action)  # (plans, To-1, Da)
+        done.append(decide(obs, past_action=past_action, **arguments))
+        return done[-1]
+
+    monkeypatch.setattr(policy, "predict_action", listen)
+    record_episode(policy, seed=3, plans=2, pictures=False, most_decisions=2)
+    assert told[0].tolist() == [[[0, 0, 0, 0, 0, 0, -1]] * 2] * 2  # at rest, the hand open
+    torch.testing.assert_close(told[1], done[0]["action"][:1, -2:].expand(2, 2, 7))

@@ -94,6 +94,14 @@ def test_every_state_policy_gives_its_prediction(settings: dict[str, str], tmp_p
     np.testing.assert_allclose(found, wanted.numpy(), atol=TOLERANCE)
 
 
+def test_past_actions_are_among_the_entries_that_are_given() -> None:
+    told = {"conditioning": "inpainting", "past_action_visible": True, "n_obs_steps": 3}
+    given = np.array(describe(make_policy("can", **told, **SMALL))["given"])  # (T, D)
+    wanted = np.zeros((16, 7 + 23), dtype=int)
+    wanted[:2, :7] = wanted[:3, 7:] = 1
+    np.testing.assert_array_equal(given, wanted)
+
+
 def test_a_policy_that_sees_cameras_is_refused(tmp_path: Path) -> None:
     policy = make_policy("can", observation="image", **SMALL)
     with pytest.raises(ConfigError, match="'image'; only policies that see the simulator's state"):

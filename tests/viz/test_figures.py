@@ -8,7 +8,7 @@ from ddpm_edu.factory import make_policy
 from ddpm_edu.simulation.results import Episode, RolloutResult
 from ddpm_edu.tasks import CAN
 from ddpm_edu.viz import figures
-from ddpm_edu.viz.denoising import Denoising, decisive_step, watch_denoising
+from ddpm_edu.viz.denoising import Denoising, decisive_step, look_ahead, watch_denoising
 from ddpm_edu.viz.style import LINES
 
 LOG = [
@@ -116,6 +116,27 @@ def test_watching_keeps_every_level():
     assert list(watched.timesteps) == sorted(watched.timesteps, reverse=True)
     result = policy.predict_action(obs, generator=torch.Generator().manual_seed(3))["action_pred"]
     np.testing.assert_array_equal(watched.trajectories[-1], result[0])
+
+
+def test_watching_and_looking_ahead_tell_a_policy_what_it_did():
+    torch.manual_seed(0)
+    told = {"conditioning": "inpainting", "past_action_visible": True, "n_obs_steps": 3}
+    policy = make_policy(
+        "can", **told, down_dims=(8, 16), n_groups=4, diffusion_step_embed_dim=8, num_inference_steps=2
+    )
+    seen = {key.name: np.zeros(key.shape, np.float32) for key in CAN.low_dim}
+    obs = {key: torch.zeros(1, 3, *value.shape) for key, value in seen.items()}
+    done = np.random.default_rng(0).uniform(-1, 1, (4, 7)).astype(np.float32)
+    rest = np.array([0, 0, 0, 0, 0, 0, -1], np.float32)
+    for actions, before in ((done, done[2:]), (done[:1], [rest, done[0]]), ([], [rest, rest])):
+        watched = watch_denoising(policy, obs, seed=3, actions=actions)
+        np.testing.assert_allclose(watched.trajectories[-1, :2], before, atol=1e-6)
+        noises = [torch.Generator().manual_seed(3) for _ in range(2)]
+        _, levels, first = look_ahead(policy, [seen] * (len(actions) + 1), actions, noises)
+        np.testing.assert_allclose(levels[:, 0], watched.trajectories[:, 2:], atol=5e-3)
+        np.testing.assert_allclose(first, levels[-1, 0, :8], atol=1e-6)
+    with pytest.raises(ConfigError, match="past_action is missing"):
+        watch_denoising(policy, obs)
 
 
 def test_decisive_step_is_the_decision_that_closes_the_hand():

@@ -14,6 +14,7 @@ from ddpm_edu.factory import make_policy
 from ddpm_edu.paths import shipped_policy
 from ddpm_edu.training.checkpoint import load_policy
 from ddpm_edu.viz import studio
+from ddpm_edu.viz.denoising import look_ahead
 
 
 def test_packed_paths_come_back_and_errors_do_not_add_up() -> None:
@@ -85,7 +86,7 @@ def test_the_first_plan_is_that_of_the_policy_alone() -> None:
     policy = make_policy("can").with_settings(num_inference_steps=10)
     seen = {key.name: np.zeros(key.shape, np.float32) for key in policy.obs_encoder.keys}
     noises = [torch.Generator().manual_seed(seed) for seed in range(3)]
-    _, _, action = studio._levels(policy, [seen, seen], noises)
+    _, _, action = look_ahead(policy, [seen, seen], [np.zeros(7)], noises)
     obs = {key: torch.zeros(1, 2, *value.shape) for key, value in seen.items()}
     alone = policy.predict_action(obs, generator=[torch.Generator().manual_seed(0)])["action"][0]
     np.testing.assert_allclose(action, alone.numpy(), atol=1e-4)
