@@ -6,17 +6,15 @@ kept, a clone's `data/` folder, one on the network, or one that a web server ser
 
 from __future__ import annotations
 
-import contextlib
+import http.client
 import json
 import os
-import shutil
-import urllib.error
 import urllib.request
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
-from ddpm_edu.errors import ConfigError, DatasetError
+from ddpm_edu.errors import ConfigError, DatasetError, first_line
 from ddpm_edu.files import sha256, write_atomically
 
 MANIFEST = Path(__file__).with_name("shipped.json")
@@ -55,7 +53,7 @@ def fetch(
 
     Raises:
         ConfigError: if a name is unknown, or nothing says where the files are.
-        DatasetError: if a file is not there, cannot be had, or is another than the one wanted.
+        DatasetError: if a file is not there, cannot be had, breaks off, or is another than the one wanted.
     """
     chosen = [file for file in listed if not names or any(_within(file, name) for name in names)]
     for name in names:
@@ -76,8 +74,8 @@ def fetch(
             )
         place = f"{str(source).rstrip('/')}/{file}"
         with write_atomically(path) as out:
-            with _opened(place) as incoming:
-                shutil.copyfileobj(incoming, out, 1 << 20)
+            for block in _blocks(place, size):
+                out.write(block)
             out.flush()
             found = sha256(out.name)
             if found != digest:
@@ -93,15 +91,40 @@ def _within(file: str, name: str) -> bool:
     return file == name or file.startswith(f"{name}/") or file.rpartition(".")[0] == name
 
 
-@contextlib.contextmanager
-def _opened(place: str) -> Iterator[BinaryIO]:
+def _blocks(place: str, size: int) -> Iterator[bytes]:
+    """What stands at a place, which should have `size` bytes, piece by piece.
+
+    Raises:
+        DatasetError: if it cannot be had, or breaks off.
+    """
+    got = 0
     try:
-        if place.startswith(("https://", "http://")):
-            with urllib.request.urlopen(place, timeout=SECONDS) as answer:
-                yield answer
-        else:
-            with Path(place).open("rb") as file:
-                yield file
-    except (urllib.error.URLError, TimeoutError, ConnectionError, FileNotFoundError) as error:
-        reason = getattr(error, "reason", None) or getattr(error, "strerror", None) or error
-        raise DatasetError(f"{place}: {reason}; check --source, and whether the network is there") from None
+        with _opened(place) as incoming:
+            while block := incoming.read(1 << 16):
+                got += len(block)
+                yield block
+            cut = getattr(incoming, "length", 0)  # of an answer: what was announced and did not come
+    except http.client.IncompleteRead as error:
+        got, cut = got + len(error.partial), True
+    except (OSError, ValueError, http.client.HTTPException) as error:
+        if got == 0:
+            raise DatasetError(
+                f"{place}: {_reason(error)}; check --source, and whether the network is there"
+            ) from None
+        cut = True
+    if cut:
+        raise DatasetError(
+            f"{place} ended after {got:,} of {size:,} bytes; nothing was kept: run the same command again"
+        )
+
+
+def _opened(place: str) -> BinaryIO:
+    if place.startswith(("https://", "http://")):
+        return urllib.request.urlopen(place, timeout=SECONDS)
+    return Path(place).open("rb")
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, http.client.HTTPException) and not isinstance(error, OSError):
+        return f"no answer of a web server ({first_line(error)})"
+    return str(getattr(error, "reason", None) or getattr(error, "strerror", None) or first_line(error))

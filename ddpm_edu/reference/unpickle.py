@@ -11,6 +11,7 @@ The instructions are described in Python's `pickletools`, which also takes them 
 
 from __future__ import annotations
 
+import math
 import pickletools
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -320,9 +321,9 @@ def _tensor(arguments: tuple[Any, ...]) -> StoredTensor:
         raise CheckpointError(
             "its pickle describes a tensor by values that are no storage, sizes and strides"
         )
-    numel = 1
-    for size in shape:
-        numel *= size
+    numel = math.prod(shape)
+    if math.prod(size or 1 for size in shape) >= 2**62:  # of an empty one, whose sizes nothing else bounds
+        raise CheckpointError(f"its pickle describes a tensor of shape {shape}, which is too large")
     last = offset + sum((size - 1) * step for size, step in zip(shape, stride, strict=True))
     if numel and (last >= storage.numel or numel > storage.numel):
         raise CheckpointError(

@@ -162,7 +162,9 @@ class ManipulationEnv(gymnasium.Env):
             SimulatorError: if the action has another shape or holds numbers that are not finite.
         """
         action = np.asarray(action, dtype=np.float64)
-        if action.shape == (ABSOLUTE_ACTION_DIM,) and np.isfinite(action).all():
+        if not np.isfinite(action).all():
+            raise SimulatorError(f"the action holds numbers that are not finite: {action.tolist()}")
+        if action.shape == (ABSOLUTE_ACTION_DIM,):
             action = self._delta(action)
         if action.shape != (self.task.action_dim,):
             raise SimulatorError(
@@ -170,8 +172,6 @@ class ManipulationEnv(gymnasium.Env):
                 f"the {self.task.title} task wants ({self.task.action_dim},), or "
                 f"({ABSOLUTE_ACTION_DIM},) for an absolute one"
             )
-        if not np.isfinite(action).all():
-            raise SimulatorError(f"the action holds numbers that are not finite: {action.tolist()}")
         self._env.step(action)
         self._sensors.refresh()
         self._steps += 1

@@ -15,8 +15,21 @@ from typing import Any
 import numpy as np
 
 from ddpm_edu.data.writer import Demonstration
-from ddpm_edu.errors import ConfigError, DatasetError
+from ddpm_edu.errors import ConfigError, DatasetError, first_line
 from ddpm_edu.files import write_atomically
+
+READ_ERRORS = (
+    zipfile.BadZipFile,
+    zlib.error,
+    OSError,
+    EOFError,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    RuntimeError,
+)
+"""What reading a damaged zip of arrays and JSON raises."""
 
 
 def prepare_folder(folder: Path, settings: dict[str, Any]) -> None:
@@ -90,8 +103,7 @@ def load_demonstration(path: Path) -> Demonstration:
                 model_xml=archive.read("model.xml").decode(),
                 attributes=json.loads(archive.read("attributes.json")),
             )
-    except (zipfile.BadZipFile, zlib.error, OSError, ValueError, KeyError, EOFError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
+    except READ_ERRORS as error:
         raise DatasetError(
-            f"{path} is damaged ({reason}); remove it and run the same command again"
+            f"{path} is damaged ({first_line(error)}); remove it and run the same command again"
         ) from None

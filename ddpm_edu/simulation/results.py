@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from ddpm_edu.errors import DatasetError
+from ddpm_edu.errors import DatasetError, first_line
 from ddpm_edu.files import write_atomically
 from ddpm_edu.simulation.intervals import wilson_interval
+from ddpm_edu.simulation.kept import READ_ERRORS
 
 NUMBERS, ACTIONS = "rollout.json", "rollout_actions.npz"
 
@@ -161,10 +162,13 @@ class RolloutResult:
             values = json.loads(path.read_text())
             actions = {}
             if (Path(folder) / ACTIONS).exists():
-                with np.load(Path(folder) / ACTIONS, allow_pickle=False) as stored:
+                # Opened here: numpy leaves a damaged file open.
+                with (Path(folder) / ACTIONS).open("rb") as file, np.load(file, allow_pickle=False) as stored:
                     actions = {name: stored[name] for name in stored.files}
             return cls.from_dict(values, actions)
         except FileNotFoundError:
             raise DatasetError(f"{path}: there is no rollout; make one with ddpm-edu rollout") from None
-        except (ValueError, KeyError, TypeError, OSError) as error:
-            raise DatasetError(f"{path}: not a rollout that can be read ({error}); make it again") from error
+        except READ_ERRORS as error:
+            raise DatasetError(
+                f"{path}: not a rollout that can be read ({first_line(error)}); make it again"
+            ) from error

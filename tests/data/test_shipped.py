@@ -1,62 +1,74 @@
-"""The shipped demonstrations, read by us and by robomimic's own dataset class."""
+"""Fetching shipped files from a server on this machine that breaks off, or speaks something else."""
 
 from __future__ import annotations
 
-import numpy as np
+import contextlib
+import socketserver
+import threading
+from collections.abc import Iterator
+from hashlib import sha256
+from pathlib import Path
+
 import pytest
-import torch
 
-from ddpm_edu.data.demonstrations import Demonstrations
-from ddpm_edu.data.windows import Windows
+from ddpm_edu.data.shipped import fetch
 from ddpm_edu.errors import DatasetError
-from ddpm_edu.paths import shipped_demonstrations
-from ddpm_edu.third_party import import_robomimic
+
+CONTENT = b"demonstrations " * 10_000
+LISTED = {"can.hdf5": (len(CONTENT), sha256(CONTENT).hexdigest())}
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(CONTENT)
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n" % len(CONTENT)
 
 
-@pytest.mark.slow
-def test_windows_equal_robomimics_sequences() -> None:
-    """robomimic's item t holds the To - 1 steps before t and what follows, padded by repetition, as ours."""
-    T, To, Ta = 16, 2, 8
-    path = shipped_demonstrations("can")
-    demonstrations = Demonstrations.read(path, "can", filter_key="valid", max_demonstrations=2)
-    windows = Windows(demonstrations, T, To, Ta, obs_steps=T)
-    sequences = import_robomimic("robomimic.utils.dataset").SequenceDataset(
-        hdf5_path=str(path),
-        obs_keys=tuple(demonstrations.obs),
-        dataset_keys=("actions",),
-        frame_stack=To,
-        seq_length=T - To + 1,
-        get_pad_mask=True,
-        load_next_obs=False,
-        hdf5_cache_mode=None,
-        hdf5_use_swmr=False,
-        filter_by_attribute="valid",
-    )
-    window = 0
-    for demo, name in enumerate(demonstrations.names):
-        first_item = sequences._demo_id_to_start_indices[name]
-        for now in range(demonstrations.lengths[demo] - T + To + Ta - 1):
-            item, batch = sequences[first_item + now], windows.batch([window])
-            np.testing.assert_array_equal(batch["action"][0], item["actions"].astype(np.float32))
-            np.testing.assert_array_equal(~batch["is_pad"][0], item["pad_mask"][:, 0])
-            for key, values in batch["obs"].items():
-                np.testing.assert_array_equal(values[0], item["obs"][key].astype(np.float32))
-            window += 1
-    assert window == len(windows)
+@contextlib.contextmanager
+def serving(*answers: bytes) -> Iterator[str]:
+    """The address of a server that gives one answer after the other, and closes the connection."""
+    left = list(answers)
+
+    class Handler(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            self.request.recv(4096)
+            self.request.sendall(left.pop(0))
+
+    with socketserver.TCPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
 
 
-@pytest.mark.parametrize("task", ["can", "square"])
-def test_train_and_valid_share_nothing_and_leave_nothing_out(task: str) -> None:
-    path = shipped_demonstrations(task)
-    everything, train, valid = (
-        Demonstrations.read(path, task, filter_key=k) for k in (None, "train", "valid")
-    )
-    assert len(everything) == 200
-    assert set(train.names).isdisjoint(valid.names)
-    assert set(train.names) | set(valid.names) == set(everything.names)
-    assert torch.from_numpy(everything.action).abs().max() <= 1
+# Of a piece whose length is announced with it, what came before it broke off does not count.
+@pytest.mark.parametrize(
+    ("head", "sent", "got"), [(HEAD, 0, 0), (HEAD, 70_000, 70_000), (CHUNKED, 70_000, 65_536)]
+)
+def test_what_breaks_off_is_no_other_version(tmp_path: Path, head: bytes, sent: int, got: int) -> None:
+    with serving(head + CONTENT[:sent], HEAD + CONTENT) as source:
+        with pytest.raises(
+            DatasetError,
+            match=rf"can\.hdf5 ended after {got:,} of 150,000 bytes; .* run the same command again",
+        ):
+            list(fetch([], source, tmp_path, LISTED))
+        assert not list(tmp_path.iterdir())
+        assert list(fetch([], source, tmp_path, LISTED)) == [("can.hdf5", "fetched")]
+    assert (tmp_path / "can.hdf5").read_bytes() == CONTENT
 
 
-def test_the_other_tasks_file_is_refused() -> None:
-    with pytest.raises(DatasetError, match="holds demonstrations of PickPlaceCan; the task 'square' needs"):
-        Demonstrations.read(shipped_demonstrations("can"), "square")
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nown", "is not this version's file .* same version"),
+        (
+            b"SSH-2.0-OpenSSH_9.2\r\n\r\n",
+            r"can\.hdf5: no answer of a web server \(SSH-2.0-OpenSSH_9.2\); check",
+        ),
+    ],
+)
+def test_other_answers_are_one_line(tmp_path: Path, answer: bytes, message: str) -> None:
+    with serving(answer) as source, pytest.raises(DatasetError, match=message):
+        list(fetch([], source, tmp_path, LISTED))
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_in_a_files_place_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "data" / "can.hdf5").mkdir(parents=True)
+    with pytest.raises(DatasetError, match=r"can\.hdf5: Is a directory; check --source"):
+        list(fetch([], str(tmp_path / "data"), tmp_path / "out", LISTED))

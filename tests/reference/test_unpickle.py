@@ -207,6 +207,7 @@ def test_a_tensor_by_hand_is_sound():
         tensor(shape=b"N"),
         tensor(shape=b"(I100000000\nI2\nt", stride=b"(I0\nI1\nt"),
         tensor(stride=b"(I-2\nI1\nt"),
+        tensor(shape=b"(" + b"I%d\n" % 2**61 * 2 + b"I0\nt", stride=b"(I1\nI1\nI1\nt"),
         tensor(stride=b"(I100\nI1\nt"),
         tensor(shape=b"(S'2'\nI2\nt"),
         tensor(storage=b"cos\nsystem\n"),

@@ -148,7 +148,15 @@ def test_default_horizon_is_the_tasks(env: ManipulationEnv) -> None:
     assert env.max_steps == 400
 
 
-@pytest.mark.parametrize(("action", "found"), [(np.zeros(6), r"\(6,\)"), (np.full(7, np.nan), "not finite")])
+@pytest.mark.parametrize(
+    ("action", "found"),
+    [
+        (np.zeros(6), r"\(6,\)"),
+        (np.full(7, np.nan), "not finite"),
+        (np.array([*np.zeros(9), np.inf]), "not finite"),
+        (np.zeros((2, 10)), r"\(2, 10\); .* \(10,\) for an absolute one"),
+    ],
+)
 def test_refuses_bad_actions(can: ManipulationEnv, action: np.ndarray, found: str) -> None:
     can.reset(seed=0)
     with pytest.raises(SimulatorError, match=found):

@@ -1,5 +1,6 @@
 """Rollouts in the real simulator, with a small network of random weights as the policy."""
 
+import io
 import multiprocessing
 import os
 import signal
@@ -16,6 +17,7 @@ from torch import nn
 
 from ddpm_edu.data.actions import matrix_to_rotation_6d, quaternion_to_matrix
 from ddpm_edu.errors import ConfigError, DatasetError, SimulatorError
+from ddpm_edu.reporting.report import refuse_foreign_report
 from ddpm_edu.simulation.env import make_env
 from ddpm_edu.simulation.replay import choose_episodes, film_episode
 from ddpm_edu.simulation.results import Episode, RolloutResult
@@ -260,6 +262,33 @@ def test_result_is_kept_and_read(tmp_path, undisturbed):
         RolloutResult.load(tmp_path)
     with pytest.raises(DatasetError, match="there is no rollout"):
         RolloutResult.load(tmp_path / "nowhere")
+
+
+def test_a_damaged_result_is_one_line(tmp_path):
+    episode = Episode(1, True, 300, np.random.default_rng(0).normal(size=(300, 7)))
+    RolloutResult("can", "low_dim", (episode,), 0, (0.1,), 16, 1, 1.0, 1).save(tmp_path)
+    actions = tmp_path / "rollout_actions.npz"
+    whole = actions.read_bytes()
+    damaged = [whole[:length] for length in (0, 3, 30, len(whole) // 2, len(whole) - 30)]
+    for place in (
+        60,
+        len(whole) // 2,
+        len(whole) - 63,
+        len(whole) - 6,
+    ):
+        damaged.append(whole[:place] + bytes([whole[place] ^ 0x55]) + whole[place + 1 :])
+    numbers = io.BytesIO()
+    np.save(numbers, episode.actions)
+    for content in (*damaged, numbers.getvalue()):
+        actions.write_bytes(content)
+        with pytest.raises(DatasetError, match=r"not a rollout that can be read \([^\n]+\); make it again"):
+            RolloutResult.load(tmp_path)
+        with pytest.raises(ConfigError, match="no rollout wrote it"):
+            refuse_foreign_report(tmp_path)
+    actions.unlink()
+    (tmp_path / "rollout.json").write_text("[" * 100_000)
+    with pytest.raises(DatasetError, match="not a rollout that can be read"):
+        RolloutResult.load(tmp_path)
 
 
 def test_recording_plays_the_same_episode(undisturbed):
