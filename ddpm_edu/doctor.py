@@ -20,6 +20,7 @@ from ddpm_edu.errors import UserError
 from ddpm_edu.machine import memory_bytes, usable_cores
 from ddpm_edu.paths import IN_CLONE, INSTALL, REPOSITORY
 from ddpm_edu.renderers import INSTALL as RENDERERS
+from ddpm_edu.text import shell_line
 
 WANTED_DISK_GB, WANTED_CORES, WANTED_MEMORY_GB = 5, 2, 4
 PROBE_SECONDS = 180  # the very first import of robosuite compiles for tens of seconds
@@ -177,7 +178,8 @@ def _data() -> Iterator[Check]:
             if not IN_CLONE:
                 mend = f"ddpm-edu data fetch {path.name}"
             elif not (REPOSITORY / ".git").exists():
-                mend = f"ddpm-edu collect --task {task} --observation {observation} --out {path}"
+                words = ["ddpm-edu", "collect", "--task", task, "--observation", observation, "--out", path]
+                mend = shell_line(words)
             if not path.exists():
                 yield Check(name, "missing", "not there", str(path), mend)
                 continue

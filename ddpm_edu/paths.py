@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ddpm_edu.errors import CheckpointError, DatasetError, NotebookError
 from ddpm_edu.tasks import ObservationMode, Task, get_task
+from ddpm_edu.text import shell_line
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 IN_CLONE = (REPOSITORY / "scripts" / "setup.sh").is_file()
@@ -37,23 +38,19 @@ def shipped_demonstrations(task: str | Task, observation: ObservationMode = "low
             repository.
     """
     task = get_task(task)
-    name, images = task.name, " --observation image" if observation == "image" else ""
-    path = DATA / f"{name}_{observation}.hdf5"
+    path = DATA / f"{task.name}_{observation}.hdf5"
+    collect = ["ddpm-edu", "collect", "--task", task.name]
+    collect += ["--observation", "image"] if observation == "image" else []
     if observation not in task.shipped:
         raise DatasetError(
             f"no {observation} demonstrations of {task.title} come with the repository; make some with: "
-            f"ddpm-edu collect --task {name}{images}, and name the file with --path"
+            f"{shell_line(collect)}, and name the file with --path"
         )
     if not path.is_file():
+        make = f"make it with: {shell_line([*collect, '--out', path])}, or name another file"
         if not IN_CLONE:
-            raise DatasetError(
-                f"{path} is missing; fetch it with: ddpm-edu data fetch {path.name}, make it with: "
-                f"ddpm-edu collect --task {name}{images} --out {path}, or name another file"
-            )
-        raise DatasetError(
-            f"{path} is missing; make it with: ddpm-edu collect --task {name}{images} --out {path}, "
-            "or name another file"
-        )
+            make = f"fetch it with: ddpm-edu data fetch {path.name}, {make}"
+        raise DatasetError(f"{path} is missing; {make}")
     return path
 
 
@@ -68,7 +65,7 @@ def shipped_policy(name: str) -> Path:
         there = sorted(file.parent.name for file in path.parent.glob("*/policy.json"))
         get = "data/README.md has the command that trains each"
         if not IN_CLONE:
-            get = f"fetch it with: ddpm-edu data fetch policies/{name}"
+            get = f"fetch it with: {shell_line(['ddpm-edu', 'data', 'fetch', f'policies/{name}'])}"
         raise CheckpointError(f"{path} is missing; shipped policies: {', '.join(there) or 'none'}; {get}")
     return path
 

@@ -24,6 +24,7 @@ from nbclient.exceptions import CellExecutionError
 from tqdm.auto import tqdm
 
 from ddpm_edu.course.pictures import shrink_pictures
+from ddpm_edu.files import write_atomically
 
 NOTEBOOKS = Path(__file__).resolve().parents[1] / "notebooks"
 
@@ -47,12 +48,8 @@ def execute(path: Path, timeout: int) -> None:
     shrink_pictures(notebook)
     nbformat.validate(notebook)
 
-    partial = path.with_name(path.name + ".partial")
-    with partial.open("w", encoding="utf-8") as file:
-        file.write(nbformat.writes(notebook) + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(partial, path)
+    with write_atomically(path) as file:
+        file.write((nbformat.writes(notebook) + "\n").encode())
 
 
 def main() -> int:

@@ -21,6 +21,7 @@ def import_reference(
         weights: the moving average of the weights (ema), the weights as trained, or the average where there
             is one (auto).
     """
+    from ddpm_edu.commands.next_step import say_how_it_acts
     from ddpm_edu.reference.importer import import_checkpoint
 
     imported = import_checkpoint(file, out, None if weights == "auto" else weights)
@@ -33,4 +34,4 @@ def import_reference(
     )
     for note in imported.settings.notes:
         print(f"note: {note}")
-    print(f"watch it act: ddpm-edu rollout {out}")
+    say_how_it_acts(out)

@@ -27,6 +27,7 @@ from ddpm_edu.data.validation import (
 )
 from ddpm_edu.errors import ConfigError
 from ddpm_edu.tasks import ObservationMode, Task, get_task
+from ddpm_edu.text import shell_line
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,10 +87,9 @@ class Demonstrations:
         keys = task.observation(observation)
         if max_demonstrations is not None and max_demonstrations < 1:
             raise ConfigError(f"max_demonstrations is {max_demonstrations}; it must be at least 1")
-        images = " --observation image" if observation == "image" else ""
-        with open_hdf5(
-            path, f"make it with: ddpm-edu collect --task {task.name}{images} --out {path}"
-        ) as file:
+        collect = ["ddpm-edu", "collect", "--task", task.name]
+        collect += ["--observation", "image"] if observation == "image" else []
+        with open_hdf5(path, f"make it with: {shell_line([*collect, '--out', path])}") as file:
             data = data_group(file)
             check_environment(data, task)
             names = demonstration_names(data)

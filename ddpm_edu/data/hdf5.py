@@ -16,6 +16,7 @@ import numpy as np
 
 from ddpm_edu.data.probe import check_readable
 from ddpm_edu.errors import DatasetError, first_line
+from ddpm_edu.text import shell_line
 
 Member = TypeVar("Member", h5py.Group, h5py.Dataset)
 
@@ -43,7 +44,8 @@ def open_hdf5(path: Path, missing_hint: str) -> Iterator[h5py.File]:
     try:
         file = h5py.File(path, "r")
     except PermissionError:
-        raise DatasetError(f"{path} may not be read; give yourself permission: chmod u+r {path}") from None
+        mend = shell_line(["chmod", "u+r", path])
+        raise DatasetError(f"{path} may not be read; give yourself permission: {mend}") from None
     except (*READ_ERRORS, TypeError) as error:
         reason = first_line(error)
         if "truncated" in reason:

@@ -22,7 +22,7 @@ def training_command(config: Config, run_dir: str, said: str | None = None) -> s
     A run that another command has made has said which (`said`, without its folder).
     """
     if said:
-        return f"{said} --run-dir {run_dir}"
+        return f"{said} {shell_line(['--run-dir', run_dir])}"
     policy = config.policy
     choice = {name: getattr(policy, name) for name in ("task", "conditioning", "observation")}
     choice |= {"denoiser": policy.denoiser.name}

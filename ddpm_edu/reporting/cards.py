@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shlex
-import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -54,6 +54,7 @@ def make_card(
         DatasetError: if there is no rollout, or it is of another policy than the run's.
         ConfigError: if the run is not finished, has no log, the name is that of another run's card, or the
             video is too large to be kept.
+        SimulatorError: if the video cannot be read.
     """
     run, out = Path(run), Path(out)
     checkpoint = read_checkpoint(find_checkpoint(run), training=False)
@@ -98,14 +99,15 @@ def make_card(
         "best": _best(run, best, config, f"runs/{name}"),
     }
     _refuse_another_run(out / f"{name}.json", card)
-    out.mkdir(parents=True, exist_ok=True)
-    with write_atomically(out / f"{name}.png") as file:
-        figures.learning_curve(log).savefig(file, format="png", dpi=110)
-    card["video"] = _keep_video(video, rollout, out / f"{name}.mp4")
-    with write_atomically(out / f"{name}.json") as file:
-        file.write((json.dumps(card, indent=1) + "\n").encode())
-    with write_atomically(out / f"{name}.md") as file:
-        file.write(card_page(card).encode())
+    pictures = _video(video, rollout)
+    card["video"] = f"{name}.mp4" if pictures else None
+    curve = io.BytesIO()
+    figures.learning_curve(log).savefig(curve, format="png", dpi=110)
+    pages = {".json": (json.dumps(card, indent=1) + "\n").encode(), ".md": card_page(card).encode()}
+    # All is known to be right before the first file of an older card is replaced.
+    for suffix, content in {".png": curve.getvalue(), **pictures, **pages}.items():
+        with write_atomically(out / f"{name}{suffix}") as file:
+            file.write(content)
     return out / f"{name}.json"
 
 
@@ -150,9 +152,9 @@ def _find_rollout(run: Path) -> Path:
     for folder in (run / "rollout", run):
         if (folder / "rollout.json").is_file():
             return folder
+    make = shell_line(["ddpm-edu", "rollout", run, "--episodes", 100])
     raise DatasetError(
-        f"{run} holds no rollout.json; make one with: ddpm-edu rollout {run} --episodes 100, or name its "
-        "folder with --rollout"
+        f"{run} holds no rollout.json; make one with: {make}, or name its folder with --rollout"
     )
 
 
@@ -271,21 +273,16 @@ def _best(run: Path, rollout: str | Path | None, config: Config, run_there: str)
     return found
 
 
-def _keep_video(video: str | Path | None, rollout: Path, target: Path) -> str | None:
+def _video(video: str | Path | None, rollout: Path) -> dict[str, bytes]:
+    """A card's video and a moving picture of it, by the ends of their names; none without a video."""
     found = rollout / "video.mp4" if video is None else Path(video)
     if not found.is_file():
         if video is not None:
             raise ConfigError(f"{video} does not exist; name an MP4 file that ddpm-edu rollout wrote")
-        return None
+        return {}
     if found.stat().st_size > MAX_VIDEO_BYTES:
         raise ConfigError(
             f"{found} has {found.stat().st_size:,} bytes, and a card keeps at most {MAX_VIDEO_BYTES:,}; "
             "roll out with fewer --videos"
         )
-    if found.resolve() != target.resolve():
-        partial = target.with_name(target.name + ".partial")
-        shutil.copyfile(found, partial)
-        partial.replace(target)
-    with write_atomically(target.with_suffix(".webp")) as file:
-        file.write(moving_picture(target))
-    return target.name
+    return {".mp4": found.read_bytes(), ".webp": moving_picture(found)}

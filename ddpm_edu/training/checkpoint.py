@@ -27,6 +27,7 @@ from ddpm_edu.factory import build_policy
 from ddpm_edu.files import remove_folder, sha256, write_folder
 from ddpm_edu.policy import DiffusionPolicy
 from ddpm_edu.settings import from_dict, to_dict
+from ddpm_edu.text import shell_line
 from ddpm_edu.training.files import (
     JSON_ERRORS,
     join_tensors,
@@ -160,7 +161,8 @@ def find_checkpoint(path: str | Path) -> Path:
         return path
     found = list_checkpoints(path / "checkpoints") or list_checkpoints(path)
     if not found:
-        raise CheckpointError(f"{path} holds no checkpoint; train one with: ddpm-edu train --run-dir {path}")
+        train = shell_line(["ddpm-edu", "train", "--run-dir", path])
+        raise CheckpointError(f"{path} holds no checkpoint; train one with: {train}")
     return found[-1]
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -13,6 +15,7 @@ from ddpm_edu.config import InpaintingConfig, PolicyConfig
 from ddpm_edu.denoisers import TransformerConfig, UnetConfig
 from ddpm_edu.diffusion.processes import GaussianConfig
 from ddpm_edu.errors import CheckpointError
+from ddpm_edu.reference import importer
 from ddpm_edu.reference.archive import Archive
 from ddpm_edu.reference.importer import import_checkpoint, read_reference
 from ddpm_edu.training.checkpoint import load_policy, read_checkpoint
@@ -184,13 +187,29 @@ def test_the_step_comes_from_the_optimizer(state_unet):
 
 
 def test_the_command_writes_a_checkpoint(state_unet, tmp_path, capsys):
-    assert main(["import", str(state_unet.path), "--out", str(tmp_path / "policy")]) == 0
+    out = tmp_path / "a policy"
+    assert main(["import", str(state_unet.path), "--out", str(out)]) == 0
     said = capsys.readouterr().out
     assert "can, low_dim, unet, global, delta actions" in said
-    about = read_checkpoint(tmp_path / "policy", training=False).about
+    assert shlex.split(said.splitlines()[-1])[-2:] == ["rollout", str(out)]
+    about = read_checkpoint(out, training=False).about
     assert about["imported_from"] == "unet_lowdim.ckpt"
     assert about["weights"] == "ema_model"
-    assert load_policy(tmp_path / "policy").config.task == "can"
+    assert load_policy(out).config.task == "can"
+
+
+def test_a_policy_that_another_import_made_meanwhile_stays(state_unet, tmp_path, monkeypatch):
+    out = tmp_path / "policy"
+
+    def late(*arguments):
+        out.mkdir()
+        (out / "policy.json").write_text("another's")
+        return read_reference(*arguments)
+
+    monkeypatch.setattr(importer, "read_reference", late)
+    with pytest.raises(CheckpointError, match="exists already"):
+        import_checkpoint(state_unet.path, out)
+    assert (out / "policy.json").read_text() == "another's"
 
 
 def test_nothing_is_written_over(state_unet, tmp_path, capsys):

@@ -19,7 +19,7 @@ from ddpm_edu.paths import REPOSITORY, shipped_demonstrations
 from ddpm_edu.presets import preset
 from ddpm_edu.reporting.card_commands import demonstrations_command, training_command
 from ddpm_edu.reporting.card_pages import BEGIN, END, card_page, tables, wrapped, write_between_markers
-from ddpm_edu.reporting.cards import make_card, read_cards
+from ddpm_edu.reporting.cards import MAX_VIDEO_BYTES, make_card, read_cards
 from ddpm_edu.settings import override, to_dict
 from ddpm_edu.simulation.collect import collect
 from ddpm_edu.simulation.episodes import Disturbance
@@ -284,6 +284,11 @@ def test_a_run_folder_with_a_blank_and_a_quote_gives_commands_that_work(tmp_path
     assert shlex.split(card["training"]["command"])[-2:] == ["--run-dir", "runs/it's mine"]
 
 
+def test_the_command_of_another_kind_of_run_is_quoted_too():
+    words = shlex.split(training_command(preset("can"), "runs/it's mine", said="ddpm-edu see --seed 0"))
+    assert words == ["ddpm-edu", "see", "--seed", "0", "--run-dir", "runs/it's mine"]
+
+
 def test_commands_are_wrapped_and_a_shell_reads_the_same_words():
     command = (
         "ddpm-edu train --path 'my data/a b.hdf5' --down-dims 64 128 256 --seed 0 --run-dir runs/" + "x" * 50
@@ -310,6 +315,17 @@ def test_two_cards_at_once_do_not_write_tables_without_each_other(tmp_path):
     card(run, out=out, readme=tmp_path / "README.md")
     assert len(list(out.glob("*.json"))) == 1
     assert not (tmp_path / "results.lock").exists()
+
+
+def test_a_card_that_is_refused_for_its_video_leaves_the_older_one_whole(tmp_path):
+    run, out = finished_run(tmp_path / "run"), tmp_path / "results"
+    make_card(run, out=out)
+    before = {path.name: path.stat().st_mtime_ns for path in out.iterdir()}
+    video = tmp_path / "video.mp4"
+    video.write_bytes(bytes(MAX_VIDEO_BYTES + 1))
+    with pytest.raises(ConfigError, match=r"video\.mp4 has 1,000,001 bytes"):
+        make_card(run, out=out, video=video)
+    assert {path.name: path.stat().st_mtime_ns for path in out.iterdir()} == before
 
 
 def test_a_card_with_a_video_has_a_moving_picture(tmp_path):
