@@ -20,7 +20,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import nbformat
 from nbclient import NotebookClient
-from nbclient.exceptions import CellExecutionError
+from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from tqdm.auto import tqdm
 
 from ddpm_edu.course.pictures import shrink_pictures
@@ -66,7 +66,7 @@ def main() -> int:
     for path in tqdm(paths, unit="notebook"):
         try:
             execute(path.resolve(), arguments.timeout)
-        except CellExecutionError as error:
+        except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
             failed = True
             print(f"{path} is left as it was: {error}", file=sys.stderr)
     return int(failed)

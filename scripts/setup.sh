@@ -20,6 +20,15 @@ fail() {
     exit 2
 }
 
+extras=dev
+for extra; do
+    case $extra in
+    site | browser | export) ;;
+    *) fail "there is no extra '$extra'; choose among: site browser export" ;;
+    esac
+    extras=$extras,$extra
+done
+
 # Line 1: where the environment was made, 2: with which interpreter, 3: with which build of torch. A moved folder's
 # counts for nothing.
 remembered() { [ "$(sed -n 1p $venv/.setup-choices 2>/dev/null)" != "$root" ] || sed -n "$1p" $venv/.setup-choices; }
@@ -239,10 +248,6 @@ with write_atomically(path) as file:
     file.write(json.dumps(kernel, indent=1).encode())'
 }
 
-extras=dev
-for extra; do
-    extras=$extras,$extra
-done
 make_venv
 say "installing the Python packages named in pyproject.toml, the very files that requirements.txt names"
 rm -f "$stamp"

@@ -145,6 +145,16 @@ def test_conda_installs_the_package_with_the_same_constraints() -> None:
     assert Requirement(f"ddpm_edu{editable.removeprefix('.')}").extras <= set(EXTRAS)
 
 
+def test_setup_names_an_extra_that_it_has_not_before_it_begins() -> None:
+    setup = ROOT / "scripts" / "setup.sh"
+    (line,) = re.findall(r"^    ([a-z |]+)\) ;;$", setup.read_text(), flags=re.MULTILINE)
+    assert {*line.split(" | "), "dev"} == set(EXTRAS)
+    for wrong in ("sit", "--help"):
+        done = subprocess.run(["sh", setup, wrong], capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert done.stderr == f"error: there is no extra '{wrong}'; choose among: site browser export\n"
+
+
 def test_conda_and_pip_accept_the_same_pythons() -> None:
     (python,) = [spec for spec in CONDA_SPECS if conda_name(spec) == "python"]
     conda, pip = VersionSpec(python.version), SpecifierSet(PROJECT["requires-python"])

@@ -51,7 +51,7 @@ def build(
 
 
 def site(notebooks: tyro.conf.Positional[tuple[Path, ...]] = (), out: Path = Path("site")) -> None:
-    """Make the course's pages from the notebooks' committed outputs. Needs npm once, for three scripts.
+    """Make the course's pages from the notebooks' committed outputs. Needs npm once, for four scripts.
 
     Args:
         notebooks: the notebooks to show; by default all of the course.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +13,18 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from ddpm_edu.course.explanations.answers import read
 from ddpm_edu.course.explanations.calls import Function
 from ddpm_edu.errors import UserError
+
+_NO_PYTHON = re.compile(r"^[%!].*$", flags=re.MULTILINE)  # as %%time above a solution
 
 
 def earlier(notebook: str, function: str) -> Function:
     """A function out of the student's own file of another notebook, as it stands there.
 
     Only the exercises' cells of that notebook are run, with what notebooks import (torch, np, math, F, nn).
+    The function's answers come as the check there reads them: numpy, lists and numbers as tensors.
 
     Args:
         notebook: its name without the ending, such as "05_masked_loss"; looked for beside this notebook, and
@@ -42,7 +47,8 @@ def earlier(notebook: str, function: str) -> Function:
         raise UserError(
             f"{path.name} gives no function {function}{refused}; solve that exercise there, and save it"
         )
-    return names[function]
+    own = names[function]
+    return lambda *arguments: read(own(*arguments))
 
 
 def _file_of(notebook: str) -> Path:
@@ -58,6 +64,7 @@ def _exercises(path: Path) -> list[str]:
     """The sources of the exercises' cells, in order."""
     try:
         cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
-        return ["".join(cell["source"]) for cell in cells if "exercise" in cell["metadata"].get("tags", [])]
+        found = ["".join(cell["source"]) for cell in cells if "exercise" in cell["metadata"].get("tags", [])]
+        return [_NO_PYTHON.sub("", source) for source in found]
     except (ValueError, KeyError, TypeError, OSError) as error:
         raise UserError(f"{path} is not a notebook that can be read ({error}); save it again") from error

@@ -143,6 +143,15 @@ def test_dragging_the_can_changes_the_decisions_soon(live: Page) -> None:
     soon("decisions while dragging", times, DECISION_MS)
 
 
+def test_an_arrow_key_moves_the_can_and_each_denoising_step_is_shown_once(live: Page) -> None:
+    root = "[data-live=can]"
+    live.evaluate(f"delete document.querySelector('{root}').dataset.levels")
+    live.locator(root).get_by_label("the can's x").press("ArrowRight")  # `input` and `change` at once
+    live.wait_for_selector(f"{root}[data-levels]")
+    assert live.evaluate(f"document.querySelector('{root}').live.levels().length") == 11
+    assert not live.complaints
+
+
 def test_the_obstacle_is_dragged_and_the_mask_painted(live: Page) -> None:
     root = "[data-live=table]"
     times = []

@@ -46,6 +46,15 @@ def test_an_open_one_is_still_open_and_lies_in_nbgraders_folder_too(
     assert is_stub(caught.value)
 
 
+def test_what_a_check_accepts_is_read_as_the_check_reads_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path, "%%time\ndef halves(n):\n    return np.arange(n) / 2", "!ls\ndef half(n): return n / 2")
+    monkeypatch.chdir(tmp_path)
+    assert earlier("05_mine", "halves")(3).tolist() == [0.0, 0.5, 1.0]
+    assert earlier("05_mine", "half")(3) == torch.tensor(1.5)
+
+
 def test_one_cell_may_use_another_and_a_broken_one_costs_only_itself(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

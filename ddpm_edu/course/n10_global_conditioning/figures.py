@@ -11,8 +11,6 @@ from numpy.typing import ArrayLike
 
 from ddpm_edu.viz.style import LINES, PALE, headline, house_style, new_figure
 
-ORDER = ("global", "local", "inpainting")
-
 
 def plot_reach(reach: Mapping[str, ArrayLike], text: str) -> Figure:
     """How strongly each action step of one prediction depends on the observations, all on one scale.

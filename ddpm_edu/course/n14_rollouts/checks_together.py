@@ -97,7 +97,6 @@ def _wrong(
     places: str = "episodes",
     seen_of: str = "each",
     every_step: bool = True,
-    length: int = 0,
 ) -> Played:
     """Many episodes; right by default, and each part can be put wrong."""
     histories = [[first] * To for first in observations]
@@ -122,7 +121,7 @@ def _wrong(
                 histories[i].append(observation)
         running = [] if ended and ends == "all" else [i for i in running if i not in ended]
     played, lengths = _together(actions, max_steps)
-    return played, lengths + length
+    return played, lengths
 
 
 TOGETHER_MISTAKES = (

@@ -46,7 +46,6 @@ def _difference_interval(
     crossed: bool = True,
     wald: bool = False,
     ends: bool = False,
-    summed: bool = False,
     reversed_sign: bool = False,
     rooted: bool = True,
     middles: bool = False,
@@ -75,9 +74,7 @@ def _difference_interval(
         return torch.stack([a - b - half, a - b + half], dim=-1)
     down, up = (b_high - b, b - b_low) if crossed else (b - b_low, b_high - b)
     below, above = (a - a_low) ** 2 + down**2, (a_high - a) ** 2 + up**2
-    if summed or not rooted:
-        below, above = ((a - a_low) + down, (a_high - a) + up) if summed else (below, above)
-    else:
+    if rooted:
         below, above = below.sqrt(), above.sqrt()
     centre = (a_low + a_high - b_low - b_high) / 2 if middles else a - b
     return torch.stack([centre - below, centre + above], dim=-1)

@@ -50,8 +50,8 @@ def noise_levels(function: Function) -> None:
     )
 
 
-def _curve(K: int, offset: float = 0.008, power: int = 2, shift: int = 0) -> Tensor:
-    u = (torch.arange(K + 1, dtype=torch.float64) + shift) / K
+def _curve(K: int, offset: float = 0.008, power: int = 2) -> Tensor:
+    u = torch.arange(K + 1, dtype=torch.float64) / K
     return torch.cos((u + offset) / (1 + offset) * torch.pi / 2) ** power  # (K+1,)
 
 

@@ -167,12 +167,9 @@ def _ddim(
     room: bool = True,
     fresh: bool = True,
     power: float = 1.0,
-    swapped: bool = False,
 ) -> Tensor:
     clean = (x - (1 - here).sqrt() * epsilon) / here.sqrt()
     share = (1 - there) / (1 - here) * (1 - here / there)
-    if swapped:
-        share = (1 - here) / (1 - there + 1e-3) * (1 - here / there)
     sigma = eta * share.sqrt() ** power
     kept = (1 - there - sigma**2).clamp(min=0).sqrt() if room else (1 - there).sqrt()
     return there.sqrt() * clean + kept * epsilon + (sigma * noise if fresh else 0)

@@ -162,12 +162,14 @@
 
         // While dragging: as many decisions as there is time for, their results only.
         let waiting = false;
+        let asked = 0;
         const quick = () => {
-            run++;
+            asked = ++run;
             if (waiting) return;
             waiting = true;
             requestAnimationFrame(() => {
                 waiting = false;
+                if (asked !== run) return; // let go since: `flow` shows all levels, and would go on with these
                 const count = Math.min(Math.max(Math.floor(PATIENCE / perTrajectory), 1), COUNT);
                 const began = performance.now();
                 levels = [...policy.denoising(observation(), noise(count))];

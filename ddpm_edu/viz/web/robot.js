@@ -98,7 +98,8 @@
             const actions = Array.from({ length: count }, (_, i) => policy.actions(levels[levels.length - 1], i));
             plans = actions.map((one) => edu.handPath(hand(), one, first));
             queue = actions[0].slice(first, first + executed);
-            decided.push(trail.length - 1);
+            const here = trail.length - 1;
+            if (decided[decided.length - 1] !== here) decided.push(here); // dragging at rest decides often, and once
             root.dataset.decisionMs = slow.toFixed(1);
             draw();
         };
