@@ -180,6 +180,26 @@ def test_follows_the_weights():
         assert difference <= 1e-5 * expected.abs().max(), name
 
 
+@pytest.mark.parametrize("sizes", [(11, 7), (10, 8)])  # an odd number of entries, and an even one
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda weight: weight.data[4:].add_(0.5),
+        lambda weight: weight.detach().numpy().__setitem__((-1, -1), 3.0),
+        lambda weight: weight.data.neg_(),
+        lambda weight: weight.data.copy_(weight.data * (1 + 2**-23)),
+    ],
+)
+def test_writes_behind_pytorchs_back_are_noticed(sizes, change):
+    torch.manual_seed(0)
+    keep = packed.KeptWhileUnchanged(lambda module: module.weight.detach().clone())
+    layer = nn.Linear(*sizes)
+    before = keep(layer)
+    change(layer.weight)
+    assert not torch.equal(layer.weight, before)
+    assert torch.equal(keep(layer), layer.weight)
+
+
 def test_packs_once_while_nothing_changes_and_frees_with_the_module(monkeypatch):
     made = []
     keep = packed.KeptWhileUnchanged(lambda module: made.append(module.weight.clone()) or made[-1])
