@@ -10,7 +10,7 @@ from torch import nn
 from ddpm_edu.conditioning import make_conditioning
 from ddpm_edu.config import ConditioningName, PolicyConfig
 from ddpm_edu.data.normalizer import Normalizer
-from ddpm_edu.data.validation import available_memory
+from ddpm_edu.data.validation import available_memory, in_units
 from ddpm_edu.denoisers import DenoiserConfig, DenoiserSpec
 from ddpm_edu.errors import ConfigError
 from ddpm_edu.observation import make_obs_encoder
@@ -81,8 +81,8 @@ def build_denoiser(config: DenoiserConfig, spec: DenoiserSpec) -> nn.Module:
     try:
         with torch.device("meta"):  # without numbers: what it would take
             size = sum(value.numel() * value.element_size() for value in config.build(spec).parameters())
-        if size > available_memory():
-            raise MemoryError(f"its weights alone take {size / 2**30:.0f} GiB, more than there is")
+        if size > (memory := available_memory()):
+            raise MemoryError(f"its weights alone take {in_units(size)}, and {in_units(memory)} are free")
         return config.build(spec)
     except (MemoryError, OverflowError, RuntimeError) as error:  # torch says both with a RuntimeError
         reason = " ".join(str(error).split())[:150] or type(error).__name__

@@ -47,6 +47,28 @@ def memory_bytes() -> int:
         return 0
 
 
+def container_memory_left(cgroup: Path = _CGROUP) -> int | None:
+    """Bytes that a container's limit still leaves; None where there is no limit, or no Linux.
+
+    What files have left in the cache counts as used there, and gives way as soon as memory is wanted.
+
+    Args:
+        cgroup: where Linux shows the limits of a container.
+    """
+    limit, used, prefix = "memory.max", "memory.current", ""
+    if not (cgroup / limit).is_file():  # the first version of cgroups
+        limit, used, prefix = "memory.limit_in_bytes", "memory.usage_in_bytes", "total_"
+        cgroup = cgroup / "memory"
+    try:
+        left = int((cgroup / limit).read_text()) - int((cgroup / used).read_text())  # "max": there is none
+    except (OSError, ValueError):
+        return None
+    with contextlib.suppress(OSError, ValueError):
+        stat = dict(line.split() for line in (cgroup / "memory.stat").read_text().splitlines())
+        left += sum(int(stat.get(f"{prefix}{kind}_file", 0)) for kind in ("inactive", "active"))
+    return max(0, left)
+
+
 def processor() -> str:
     """The processor's name, as the system tells it."""
     with contextlib.suppress(OSError, StopIteration, IndexError):

@@ -100,6 +100,13 @@ class Registry(Mapping[str, T]):
         if self._loaded:
             return
         self._loaded = True  # before: a module that is being imported may look up a name
+        try:
+            self._import_all()
+        except BaseException:
+            self._loaded = False  # what failed is named at every look, not passed over at the next
+            raise
+
+    def _import_all(self) -> None:
         package = importlib.import_module(self.package)
         for module in sorted(module.name for module in pkgutil.iter_modules(package.__path__)):
             importlib.import_module(f"{self.package}.{module}")
@@ -114,8 +121,11 @@ class Registry(Mapping[str, T]):
         for module in filter(None, map(str.strip, os.environ.get(PLUGINS, "").split(","))):
             try:
                 importlib.import_module(module)
-            except ImportError as error:
-                raise ConfigError(f"{PLUGINS} names {module!r}, which cannot be imported: {error}") from error
+            except Exception as error:
+                reason = str(error) if isinstance(error, ImportError) else repr(error)
+                raise ConfigError(
+                    f"{PLUGINS} names {module!r}, which cannot be imported: {reason}"
+                ) from error
 
 
 def _origin(item: Any, module: str) -> str:

@@ -93,7 +93,7 @@ def test_a_policy_can_be_built_without_numbers():
 
 
 def test_a_network_that_no_memory_holds_is_refused_before_it_is_made():
-    with pytest.raises(ConfigError, match=r"weights alone take \d+ GiB, more than there is"):
+    with pytest.raises(ConfigError, match=r"weights alone take [\d.]+ GiB, and [\d.]+ .iB are free"):
         make_policy(down_dims=(8192,) * 12, horizon=2048, n_groups=8)
 
 

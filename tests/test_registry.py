@@ -94,3 +94,16 @@ def test_the_environment_names_plugins(
     monkeypatch.setenv(PLUGINS, "no_such_plugin")
     with pytest.raises(ConfigError, match="no_such_plugin"):
         Registry("fruit", "fruits", fruits.package).names()
+
+
+@pytest.mark.parametrize("text", ["1 / 0\n", "import no_such_thing\n"])
+def test_a_plugin_that_fails_is_named_at_every_look(
+    fruits: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    write(tmp_path, "failing_fruit.py", text)
+    monkeypatch.setenv(PLUGINS, "failing_fruit")
+    for _ in range(2):
+        with pytest.raises(ConfigError, match=f"{PLUGINS} names 'failing_fruit', which cannot be imported: "):
+            fruits.names()
+    monkeypatch.delenv(PLUGINS)
+    assert fruits.names() == ("apple",)

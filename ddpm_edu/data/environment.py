@@ -7,6 +7,7 @@ robomimic stores what `robosuite.make` was given. robosuite 1.4 wrote the arm's 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -145,12 +146,16 @@ def _text(value: Any) -> str | None:
 
 
 def _number(value: Any) -> float | None:
-    return value if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+    if not isinstance(value, (int, float)) or isinstance(value, bool):
+        return None
+    try:
+        return float(value)
+    except OverflowError:  # JSON's whole numbers have no end
+        return math.inf if value > 0 else -math.inf
 
 
 def _scale(value: Any) -> tuple[float, ...] | None:
-    if _number(value) is not None:
-        return (float(value),) * 6
-    if isinstance(value, list) and len(value) == 6 and all(_number(entry) is not None for entry in value):
-        return tuple(map(float, value))
-    return None
+    if (number := _number(value)) is not None:
+        return (number,) * 6
+    numbers = [_number(entry) for entry in value] if isinstance(value, list) else []
+    return tuple(numbers) if len(numbers) == 6 and None not in numbers else None

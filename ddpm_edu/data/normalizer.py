@@ -108,7 +108,9 @@ class KeyNormalizer(nn.Module):
             self.scale[entry] = 1.0 if constant[entry] else scale
 
     def normalize(self, values: Tensor) -> Tensor:
-        """Values (..., Do) to float32 (..., Do). Images (..., 3, H, W) keep their order in memory.
+        """Values (..., Do) to float32 (..., Do), the type of center and scale.
+
+        Images (..., 3, H, W) keep their order in memory.
 
         Raises:
             ConfigError: if the values have another number of entries, or images are not uint8.
@@ -119,7 +121,7 @@ class KeyNormalizer(nn.Module):
             # In place on the fresh copy: images are large, and each pass over them counts.
             return values.to(torch.float32).sub_(self.center).div_(self.scale)
         self._check_entries(values.shape)
-        return (values - self.center) / self.scale
+        return ((values - self.center) / self.scale).to(self.scale.dtype)
 
     def unnormalize(self, values: Tensor) -> Tensor:
         """The inverse of `normalize`; images come back as uint8."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-import os
 import re
 import shlex
 from collections import Counter
@@ -18,13 +18,14 @@ from ddpm_edu.data.environment import misfit, recorded_environment
 from ddpm_edu.data.hdf5 import READ_ERRORS, get_member, names_in, place
 from ddpm_edu.data.walker import ALWAYS_FINE, MOST_COMPRESSION
 from ddpm_edu.errors import DatasetError, first_line
+from ddpm_edu.machine import container_memory_left, memory_bytes
 from ddpm_edu.tasks import ObservationKey, Task
 
 QUATERNION_TOLERANCE = 1e-3
 ACTION_TOLERANCE = 1e-6
 MOST_REPEATS = 10
 
-_DEMONSTRATION = re.compile(r"demo_(\d+)")
+_DEMONSTRATION = re.compile(r"demo_(\d{1,18})")  # Python reads no number of thousands of digits
 _NOT_ROBOMIMIC = "demonstrations are HDF5 files in robomimic's layout: data/demo_0/obs, data/demo_0/actions"
 
 
@@ -173,6 +174,8 @@ def check_layout(demonstration: h5py.Group, keys: Sequence[ObservationKey], acti
         if samples is None:
             raise DatasetError(f"{file}: {name} has no attribute num_samples; {_NOT_ROBOMIMIC}")
         length = int(samples)
+        if length != samples:
+            raise ValueError(f"it is {samples}")
     except DatasetError:
         raise
     except (*READ_ERRORS, TypeError) as error:
@@ -210,23 +213,25 @@ def check_memory(path: Path, size: int) -> None:
     memory = available_memory()
     if size > memory:
         raise DatasetError(
-            f"{path} needs {size / 2**30:.1f} GiB of memory and {memory / 2**30:.1f} GiB are free; "
+            f"{path} needs {in_units(size)} of memory and {in_units(memory)} are free; "
             "use fewer demonstrations (max_demonstrations), or low-dim observations"
         )
 
 
 def available_memory() -> int:
     """Bytes that can still be had: what Linux says is free or can be freed, within the container's limit."""
-    sizes = []
-    try:
-        sizes.append(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    sizes = [memory_bytes()] if memory_bytes() else []
+    with contextlib.suppress(OSError):
         found = re.search(r"MemAvailable:\s+(\d+) kB", Path("/proc/meminfo").read_text())
         sizes += [1024 * int(found[1])] if found else []
-        limit, used = (Path(f"/sys/fs/cgroup/memory.{name}").read_text() for name in ("max", "current"))
-        sizes.append(int(limit) - int(used))
-    except (AttributeError, OSError, ValueError):  # not Linux, or no limit
-        pass
-    return max(0, min(sizes)) if sizes else 2**63
+    left = container_memory_left()
+    sizes += [] if left is None else [left]
+    return min(sizes) if sizes else 2**63
+
+
+def in_units(size: int) -> str:
+    """Bytes in words: "3.2 GiB", "17 MiB"."""
+    return f"{size / 2**30:.1f} GiB" if size >= 2**30 else f"{size / 2**20:.0f} MiB"
 
 
 def check_declared(dataset: h5py.Dataset) -> None:

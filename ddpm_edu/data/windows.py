@@ -32,6 +32,7 @@ from torch import Tensor
 from ddpm_edu.data.demonstrations import Demonstrations
 from ddpm_edu.errors import CheckpointError, ConfigError
 from ddpm_edu.horizons import check_horizons
+from ddpm_edu.settings import at_least
 
 
 class Windows:
@@ -117,9 +118,12 @@ class Windows:
             keeps the channels last, `is_pad` bool, True where a step is repeated.
 
         Raises:
-            IndexError: if there is no such window.
+            IndexError: if there is no such window, or the indices are a mask or have fractions.
         """
-        indices = torch.as_tensor(indices, dtype=torch.int64)
+        indices = torch.as_tensor(indices)
+        if len(indices) and (indices.dtype == torch.bool or indices.dtype.is_floating_point):
+            raise IndexError(f"window indices are {indices.dtype}; they must be whole numbers")
+        indices = indices.to(torch.int64)  # also those of an empty list
         rows = self.rows.index_select(0, indices)  # (B, T)
         obs_rows = rows[:, : self.obs_steps]  # (B, S)
 
@@ -153,8 +157,7 @@ class Batches(Iterator[Tensor]):
     def __init__(self, size: int, batch_size: int, seed: int = 0) -> None:
         if size < 1:
             raise ConfigError("there are no windows to draw batches from; give at least one demonstration")
-        if batch_size < 1:
-            raise ConfigError(f"batch_size is {batch_size}; it must be at least 1")
+        at_least("batch_size", batch_size)
         self.size, self.batch_size = size, batch_size
         self.epoch = -1
         # A generator of its own: torch's global one would tie the batches to what else is drawn.

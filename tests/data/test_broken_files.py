@@ -109,6 +109,10 @@ BROKEN: dict[str, tuple[Change, str]] = {
         lambda file: [file.__delitem__(f"data/{name}") for name in list(file["data"])],
         "has no demonstrations",
     ),
+    "numbers of thousands of digits": (
+        lambda file: [file.move(f"data/{name}", f"data/{name}{'9' * 5000}") for name in list(file["data"])],
+        "has no demonstrations",
+    ),
     "no env_args": (lambda file: file["data"].attrs.__delitem__("env_args"), "env_args is missing"),
     "env_args not JSON": (attribute("data", "env_args", "{'env"), "env_args must be JSON"),
     "env_args bytes that are no text": (
@@ -120,6 +124,15 @@ BROKEN: dict[str, tuple[Change, str]] = {
         described(controller_configs={"type": "OSC_POSE", "control_delta": False}),
         "has absolute actions",
     ),
+    "a frequency beyond all numbers": (described(control_freq=10**400), "was recorded at inf control steps"),
+    "a scale beyond all numbers": (
+        described(controller_configs={"type": "OSC_POSE", "output_max": 10**400}),
+        r"has actions of scale \[inf",
+    ),
+    "a scale with one of them": (
+        described(controller_configs={"type": "OSC_POSE", "output_max": [1, 1, -(10**400), 1, 1, 1]}),
+        r"has actions of scale \[1.0, 1.0, -inf",
+    ),
     "no actions": (remove("data/demo_1/actions"), "demo_1/actions is missing"),
     "no key": (remove("data/demo_1/obs/object"), "object"),
     "no key anywhere": (everywhere("obs/object", remove), "obs/object is missing"),
@@ -129,6 +142,10 @@ BROKEN: dict[str, tuple[Change, str]] = {
     ),
     "num_samples too many": (attribute("data/demo_1", "num_samples", 500), "num_samples is 500"),
     "num_samples infinite": (attribute("data/demo_1", "num_samples", float("inf")), "must be a whole number"),
+    "num_samples a fraction": (
+        attribute("data/demo_1", "num_samples", 5.9),
+        r"num_samples must be a whole number \(it is 5.9\)",
+    ),
     "num_samples text": (attribute("data/demo_1", "num_samples", "five"), "must be a whole number"),
     "zero length": (emptied, "demo_1 has 0 steps"),
     "flat actions": (swap("data/demo_1/actions", np.zeros(35)), "demo_1/actions has"),

@@ -181,3 +181,11 @@ def test_only_the_training_demonstrations_count(write_file) -> None:
     np.testing.assert_allclose(normalizer["object"].center, middle, rtol=1e-6)
     everything = Normalizer.from_spec("can").fit(Demonstrations.read(path, "can"))
     assert not torch.equal(everything["object"].center, normalizer["object"].center)
+
+
+def test_wider_numbers_come_back_as_float32() -> None:
+    normalizer = KeyNormalizer("x", ["limits"])
+    normalizer.fit(np.array([[0.0], [2.0]], np.float32))
+    normalised = normalizer.normalize(torch.tensor([[0.0], [1.0]], dtype=torch.float64))
+    assert normalised.dtype == torch.float32
+    assert normalised.tolist() == [[-1], [0]]

@@ -171,3 +171,11 @@ def test_a_state_of_other_windows_is_refused() -> None:
 def test_empty_batches_are_refused(size: int, batch_size: int) -> None:
     with pytest.raises(ConfigError):
         Batches(size, batch_size)
+
+
+@pytest.mark.parametrize("indices", [torch.tensor([False, True]), [True, False], [0.9, 1.9], torch.zeros(2)])
+def test_masks_and_fractions_are_no_indices(indices) -> None:
+    windows = Windows(make_demonstrations([5]), 4, 1, 1)
+    with pytest.raises(IndexError, match=r"indices are torch\.(bool|float32); they must be whole numbers"):
+        windows.batch(indices)
+    assert len(windows.batch([])["action"]) == 0
