@@ -56,7 +56,8 @@ CACHE = REPOSITORY / "build" / "site-scripts"
 PAGE_NOTE = "The solution is folded below. In the student's notebook it is yours to write."
 PLACE, STUDIO_PLACE = "<!-- notebooks -->", "<!-- studio -->"  # in docs/index.md
 IN_HTML = re.compile(r'(href="\d\d_\w+)\.ipynb')  # Sphinx leads Markdown's links to pages, but not these
-TO_PACKAGE = re.compile(r"\[([^\]]+)\]\(\.\./[^)]+\)")  # a link out of notebooks/: pages have only its text
+TO_PACKAGE = re.compile(r"\[([^\]]+)\]\(\.\./[^)]+\)")  # a link out of its folder: pages have only its text
+TO_NOTEBOOK = re.compile(r"\]\(\.\./notebooks/(\w+)\.ipynb")  # from docs/
 
 
 def build_site(paths: Sequence[Path], out: Path, docs: Path | None = None, cache: Path = CACHE) -> Path:
@@ -96,6 +97,9 @@ def build_site(paths: Sequence[Path], out: Path, docs: Path | None = None, cache
         write_live(work / "docs" / "_static" / "live", mujoco)
         for source in sources:
             nbformat.write(_page_of(source.notebook), work / "docs" / "notebooks" / source.path.name)
+        for page in (work / "docs").glob("*.md"):
+            names = [source.path.stem for source in sources]
+            page.write_text(_document(page.read_text(encoding="utf-8"), names), encoding="utf-8")
         index = work / "docs" / "index.md"
         titles = [(source.path.stem, source.notebook.cells[0].source) for source in sources]
         front = index.read_text().replace(PLACE, front_page_list(titles))
@@ -121,6 +125,14 @@ def _page_of(notebook: NotebookNode) -> NotebookNode:
         elif text := _alternative_text(cell):
             cell.metadata["mystnb"] = {**cell.metadata.get("mystnb", {}), "image": {"alt": text}}
     return notebook
+
+
+def _document(text: str, notebooks: Sequence[str]) -> str:
+    """A page of docs/ whose links lead to the pages of these notebooks, and nowhere out of the site."""
+    for name in TO_NOTEBOOK.findall(text):
+        if name in notebooks:
+            text = text.replace(f"](../notebooks/{name}.ipynb", f"](notebooks/{name}.ipynb")
+    return TO_PACKAGE.sub(r"\1", text)
 
 
 def _alternative_text(cell: NotebookNode) -> str:

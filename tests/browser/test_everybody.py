@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,14 @@ def test_axe_finds_nothing_and_the_console_is_silent(site: Path, name: str) -> N
             page.evaluate("(theme) => { document.documentElement.dataset.theme = theme; }", theme)
             assert not page.evaluate(VIOLATIONS), theme
     assert not said
+
+
+def test_no_link_leads_out_of_the_site(site: Path) -> None:
+    pages = {path.name: path.read_text() for path in site.parent.glob("*.html")}
+    assert not [name for name, page in pages.items() if 'href="#../' in page]
+    led = re.findall(r'href="((?:notebooks/)?[\w-]+\.html)', "".join(pages.values()))
+    assert "results.html" in led
+    assert not [name for name in set(led) if not (site.parent / name).is_file()]
 
 
 def test_search_leads_to_a_section(site: Path) -> None:

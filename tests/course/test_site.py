@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import tarfile
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 
 from ddpm_edu.course import site
 from ddpm_edu.errors import NotebookError
-from ddpm_edu.paths import course_notebooks
+from ddpm_edu.paths import REPOSITORY, course_notebooks
 
 
 def test_the_front_page_lists_the_notebooks_in_order() -> None:
@@ -34,6 +35,21 @@ def test_pages_have_alternative_texts_and_no_links_out_of_the_course() -> None:
         '<details>and <a href="07_unet.html">07</a></details>'
     )
     assert "mystnb" not in source.cells[1].metadata
+
+
+def test_documents_link_to_the_notebooks_pages_and_not_out_of_the_site() -> None:
+    text = "[notebook 07](../notebooks/07_unet.ipynb#blocks), [08](../notebooks/08_transformer.ipynb), "
+    text += "[96 (90 to\n98)](../results/a.md), [the list](speed.md), [all](https://example.org/../a)"
+    assert site._document(text, ["07_unet"]) == (
+        "[notebook 07](notebooks/07_unet.ipynb#blocks), 08, 96 (90 to\n"
+        "98), [the list](speed.md), [all](https://example.org/../a)"
+    )
+    names = [path.stem for path in course_notebooks()]
+    pages = {path: site._document(path.read_text(), names) for path in (REPOSITORY / "docs").glob("*.md")}
+    assert not [path.name for path, page in pages.items() if "](../" in page]
+    led = {name for page in pages.values() for name in re.findall(r"\]\(notebooks/(\w+)\.ipynb", page)}
+    assert led
+    assert led <= set(names)
 
 
 def test_something_else_is_not_replaced(tmp_path: Path) -> None:
