@@ -16,6 +16,9 @@ from torch import Tensor, nn
 
 Weights = TypeVar("Weights")
 
+ROWS = 16
+"""Rows for which the weights are packed: a trajectory of batch 1."""
+
 
 def is_available() -> bool:
     """Whether this build of PyTorch has oneDNN's packed linear layers (Intel and AMD CPUs)."""

@@ -13,9 +13,8 @@ from ddpm_edu.cpu import packed, transformer_sampling, unet_sampling
 from ddpm_edu.cpu.training import computes_plainly, fast_or_plain, say_once
 from ddpm_edu.denoisers.transformer import TransformerForDiffusion
 from ddpm_edu.denoisers.unet import ConditionalUnet1D
+from ddpm_edu.diffusion.sampling import Denoise
 from ddpm_edu.machine import memory_bytes
-
-Denoise = Callable[[Tensor, Tensor], Tensor]
 
 MAX_BATCH = 32
 """From this many trajectories on, matrix products take the time, and the plain modules do them as well."""

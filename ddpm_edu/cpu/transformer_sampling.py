@@ -29,12 +29,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ddpm_edu.cpu.packed import KeptWhileUnchanged, PackedLinear
+from ddpm_edu.cpu.packed import ROWS, KeptWhileUnchanged, PackedLinear
 from ddpm_edu.denoisers.attention import Attention, ConditionPerceptron, DecoderLayer, EncoderLayer
 from ddpm_edu.denoisers.transformer import TransformerForDiffusion
-
-ROWS = 16
-"""Rows for which the weights are packed: a trajectory of batch 1."""
 
 MAX_TOKENS = 4096
 """Condition tokens that an encoder with attention takes at once; limits the memory of large batches."""

@@ -13,13 +13,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ddpm_edu.cpu.packed import KeptWhileUnchanged, PackedLinear
+from ddpm_edu.cpu.packed import ROWS, KeptWhileUnchanged, PackedLinear
 from ddpm_edu.cpu.unet_training import residual_blocks
 from ddpm_edu.denoisers.blocks import ConditionalResidualBlock1D, Conv1dBlock
 from ddpm_edu.denoisers.unet import ConditionalUnet1D
-
-ROWS = 16
-"""Rows for which the weights are packed: a trajectory of batch 1."""
 
 
 class PackedConvolution:

@@ -15,10 +15,10 @@ from ddpm_edu.diffusion.schedule import NoiseSchedule
 from ddpm_edu.errors import ConfigError
 
 Denoise = Callable[[Tensor, Tensor], Tensor]
-"""(noisy trajectory (B, T, D), diffusion step ()) -> prediction (B, T, D)."""
+"""(noisy trajectory (B, T, D), time ()) -> prediction (B, T, D)."""
 
-Callback = Callable[[int, int, Tensor], None]
-"""(step_index, timestep, trajectory (B, T, D)); see `sample`."""
+Callback = Callable[[int, float, Tensor], None]
+"""(step_index, time, trajectory (B, T, D)): before each denoising step, and at the end with time -1."""
 
 
 # ------------------------------------------------------------------------------------------------

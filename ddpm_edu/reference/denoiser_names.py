@@ -129,7 +129,7 @@ ENCODER_ONLY_NAMES: Names = [
 ]
 _POSITIONS = {"pos_emb": "input_position", "cond_pos_emb": "cond_position"}
 _MASKS = {"mask": "causal_mask", "memory_mask": "memory_mask"}
-_DUMMY = "_dummy_variable"
+DUMMY = "_dummy_variable"
 """An empty parameter by which the reference's modules know their device."""
 
 
@@ -156,7 +156,7 @@ def transformer_state_from_reference(
     renamed: dict[str, Tensor] = {}
     for key, value in state.items():
         packed = re.fullmatch(r"(.+)\.(self_attn|multihead_attn)\.in_proj_(weight|bias)", key)
-        if key == _DUMMY:
+        if key == DUMMY:
             continue
         if key in _POSITIONS:
             renamed[_POSITIONS[key]] = value
@@ -186,7 +186,7 @@ def transformer_state_to_reference(state: Mapping[str, Tensor]) -> dict[str, Ten
     is_decoder = any(".cross_attention." in key for key in state)
     names = [(ours, theirs) for theirs, ours in (TRANSFORMER_NAMES if is_decoder else ENCODER_ONLY_NAMES)]
     special = {ours: theirs for theirs, ours in {**_POSITIONS, **_MASKS}.items()}
-    renamed: dict[str, Tensor] = {_DUMMY: torch.empty(0)}
+    renamed: dict[str, Tensor] = {DUMMY: torch.empty(0)}
     for key, value in state.items():
         part = re.search(r"_attention\.(query|key|value)\.", key)
         if key in special:

@@ -19,14 +19,16 @@ from ddpm_edu.denoisers import UnetConfig
 from ddpm_edu.errors import CheckpointError, ConfigError
 from ddpm_edu.factory import build_denoiser
 from ddpm_edu.observation import ObservationEncoder, make_obs_encoder
-from ddpm_edu.reference.denoiser_names import transformer_state_from_reference, unet_state_from_reference
+from ddpm_edu.reference.denoiser_names import (
+    DUMMY,
+    transformer_state_from_reference,
+    unet_state_from_reference,
+)
 from ddpm_edu.reference.encoder_names import encoder_state_from_reference
 
 State = dict[str, Tensor]
 
 _DENOISER, _ENCODER, _NORMALIZER = "model.", "obs_encoder.", "normalizer.params_dict."
-_DUMMY = "_dummy_variable"
-"""An empty parameter by which the reference's modules know their device."""
 _STATISTICS = ("min", "max", "mean", "std")
 _MOST_LEVELS, _MOST_LAYERS, _MOST_STEPS, _MOST_FEATURES = 16, 256, 4096, 2**16
 """What no real denoiser exceeds; a file that claims more must not fill the memory before it is refused."""
@@ -48,7 +50,7 @@ def policy_state(state: State, config: PolicyConfig, observation_order: Sequence
     """
     groups: dict[str, State] = {_DENOISER: {}, _ENCODER: {}, _NORMALIZER: {}}
     for name, value in state.items():
-        if name.rpartition(".")[2] == _DUMMY and value.numel() == 0:
+        if name.rpartition(".")[2] == DUMMY and value.numel() == 0:
             continue
         prefix = next((prefix for prefix in groups if name.startswith(prefix)), None)
         if prefix is None or (prefix == _ENCODER and config.observation == "low_dim"):

@@ -5,21 +5,15 @@ A new process is one file: its settings, a frozen dataclass that is registered, 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
+from ddpm_edu.diffusion.sampling import Callback, Denoise
 from ddpm_edu.registry import Registry
 from ddpm_edu.settings import Group, number
-
-Denoise = Callable[[Tensor, Tensor], Tensor]
-"""(noisy trajectory (B, T, D), time ()) -> prediction (B, T, D)."""
-
-Callback = Callable[[int, float, Tensor], None]
-"""(step_index, time, trajectory (B, T, D)): before each denoising step, and at the end with time -1."""
 
 Generators = torch.Generator | list[torch.Generator] | None
 """Where noise is drawn from; a list has one generator for each trajectory of a batch."""
