@@ -1,7 +1,8 @@
 """Makes the student's and the instructor's notebooks from the committed ones, which are solved.
 
 There is one source, so that a student's stub, the solution and its check cannot drift apart. A built notebook
-carries a digest of its cells' sources: one that somebody has worked in since is not overwritten.
+carries a digest of its cells' sources: one that somebody has worked in since is not overwritten. So is the table
+of exercises, whose digest stands in a hidden file beside it.
 """
 
 from __future__ import annotations
@@ -34,12 +35,17 @@ OURS = "ddpm_edu"  # key of our entry in a built notebook's metadata
 TO_NOTEBOOK = re.compile(r"""(\]\(|href=")(\d\d_\w+)\.ipynb""")  # a link to another notebook of the course
 SOLVED_NOTE = re.compile(r"^This is the solved notebook.*?(?=\n\n|\Z)", flags=re.MULTILINE | re.DOTALL)
 STUDENT_NOTE = "Write your solution into the cell below, run it, then run the check under it."
+TABLE, TABLE_DIGEST = "exercises.csv", ".exercises.csv.sha256"
+COLUMNS = ["notebook", "exercise", "function", "difficulty", "minutes", "points"]
 INSTRUCTOR_NOTE = "The solution below is complete; students find a stub in its place."
 
 
 @dataclass(frozen=True)
 class Built:
-    """What was built: where it stands, its exercises, and whether it was edited and therefore kept."""
+    """What was built: where it stands, its exercises, and whether it was edited and therefore kept.
+
+    The table of exercises is among them only where it was kept.
+    """
 
     path: Path
     exercises: int
@@ -152,7 +158,7 @@ def exercise_table(sources: Sequence[Source]) -> str:
     """All exercises as comma-separated values: for a gradebook or a term plan."""
     text = io.StringIO()
     rows = csv.writer(text, lineterminator="\n")
-    rows.writerow(["notebook", "exercise", "function", "difficulty", "minutes", "points"])
+    rows.writerow(COLUMNS)
     for source in sources:
         begin = 0
         for exercise in source.exercises:
@@ -210,17 +216,25 @@ def build_course(
             "choose others with --out and --instructor"
         )
     for folder in (student, instructor):
-        refuse_foreign(folder, [source.path.name for source in sources])
+        if not _is_of_ours(folder):
+            refuse_foreign(folder, [source.path.name for source in sources])
     kept = set() if force else {path for path, _, _ in plan if _is_edited(path)}
+    table = instructor / TABLE
+    rows = _table_with(table, exercise_table(sources))
+    if not force and _is_edited_table(table, rows):
+        kept.add(table)
     for path, notebook, _ in plan:
         if path in kept:
             continue
         nbformat.validate(notebook)
         with write_atomically(path) as file:
             file.write((nbformat.writes(notebook) + "\n").encode())
-    with write_atomically(instructor / "exercises.csv") as file:
-        file.write(exercise_table(sources).encode())
-    return [Built(path, count, path in kept) for path, _, count in plan]
+    if table not in kept:
+        for path, text in ((table, rows), (instructor / TABLE_DIGEST, _digest_of_table(rows))):
+            with write_atomically(path) as file:
+                file.write(text.encode())
+    built = [Built(path, count, path in kept) for path, _, count in plan]
+    return [*built, Built(table, 0, kept=True)] if table in kept else built
 
 
 def _take_stub(cells: Sequence[NotebookNode], function: str) -> str:
@@ -270,6 +284,19 @@ def _digest(notebook: NotebookNode) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+def _made(path: Path) -> str | None:
+    """The digest that a notebook was built with; None if no build has made it."""
+    try:
+        return read_notebook(path).metadata.get(OURS, {}).get("sources")
+    except NotebookError:
+        return None
+
+
+def _is_of_ours(folder: Path) -> bool:
+    """Whether a build has written into a folder before, of whichever notebooks."""
+    return _is_our_table(folder / TABLE) or any(_made(path) for path in sorted(folder.glob("*.ipynb")))
+
+
 def _is_edited(path: Path) -> bool:
     """Whether somebody has worked in a built notebook since.
 
@@ -278,14 +305,59 @@ def _is_edited(path: Path) -> bool:
     """
     if not path.exists():
         return False
-    try:
-        notebook = read_notebook(path)
-        made = notebook.metadata.get(OURS, {}).get("sources")
-    except NotebookError:
-        made = None
+    made = _made(path)
     if made is None:
-        raise NotebookError(
-            f"{path} was not made by this command, and building would overwrite it; build into another "
-            "folder with --out, or overwrite it with --force"
-        )
-    return made != _digest(notebook)
+        raise _not_made(path)
+    return made != _digest(read_notebook(path))
+
+
+def _not_made(path: Path) -> NotebookError:
+    return NotebookError(
+        f"{path} was not made by this command, and building would overwrite it; build into another "
+        "folder with --out, or overwrite it with --force"
+    )
+
+
+def _lines_of(table: Path) -> list[str]:
+    """Of a table of exercises; none if there is none, or it is not text."""
+    try:
+        return table.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError):
+        return []
+
+
+def _is_our_table(table: Path) -> bool:
+    """Whether it begins as ours do; columns may have been added."""
+    return "".join(_lines_of(table)[:1]).startswith(",".join(COLUMNS))
+
+
+def _table_with(table: Path, new: str) -> str:
+    """The table with the rows of what is built now, and of all other notebooks the rows that it has."""
+    header, *rows = new.splitlines()
+    built = {row.split(",")[0] for row in rows}
+    others = [row for row in _lines_of(table)[1:] if row.split(",")[0] not in built]
+    rows += others if _is_our_table(table) else []
+    return "\n".join([header, *sorted(rows, key=lambda row: row.split(",")[0])]) + "\n"
+
+
+def _is_edited_table(table: Path, rows: str) -> bool:
+    """Whether somebody has worked in the table since it was built; one without its digest may have been.
+
+    Args:
+        table: where it stands.
+        rows: what would be written.
+
+    Raises:
+        NotebookError: if there is a file that no build has made.
+    """
+    if not table.exists():
+        return False
+    found = table.read_text(encoding="utf-8", errors="replace")
+    digest = _lines_of(table.with_name(TABLE_DIGEST))
+    if not digest and not _is_our_table(table):
+        raise _not_made(table)
+    return found != rows and digest != [_digest_of_table(found).strip()]
+
+
+def _digest_of_table(rows: str) -> str:
+    return hashlib.sha256(rows.encode()).hexdigest() + "\n"

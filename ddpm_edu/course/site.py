@@ -26,7 +26,7 @@ from ddpm_edu.course.build import SOLVED_NOTE, build_course, read_course
 from ddpm_edu.course.gallery import studio_of, write_gallery
 from ddpm_edu.course.live import write_live
 from ddpm_edu.errors import NotebookError
-from ddpm_edu.files import write_atomically
+from ddpm_edu.files import sync, write_atomically, write_folder
 from ddpm_edu.paths import REPOSITORY
 
 # npm packages at exact versions, each with its digest (`npm view NAME@VERSION dist.integrity`).
@@ -49,6 +49,8 @@ FILES = {
     "mujoco-js@0.0.7": ("package/dist/mujoco_wasm.js",),  # MuJoCo 3.3.8: steps as 3.3.7 does, to 1e-6 rad
     "mathjax@3.2.2": ("package/es5/tex-svg.js",),
 }
+MARKS = (".ddpm-edu-site", "_static/live/NOTICES.txt")
+"""A folder with one of these files is a site of ours; older ones have the second alone."""
 CHECKER = {"axe-core@4.10.3": ("package/axe.min.js",)}
 """What the tests ask whether everybody can use the pages; no page has it."""
 FONTS_FOLDER = "@jupyter-widgets"  # pages look for the widgets' fonts in this folder beside themselves
@@ -77,8 +79,11 @@ def build_site(paths: Sequence[Path], out: Path, docs: Path | None = None, cache
             something else, or Sphinx refuses a page.
     """
     docs = docs or REPOSITORY / "docs"
+    out = out.resolve()  # a link's target is replaced, not the link
     sources = read_course(paths)
-    if out.exists() and any(out.iterdir()) and not (out / "searchindex.js").is_file():
+    if out.exists() and not out.is_dir():
+        raise NotebookError(f"{out} is no folder; name another one with --out")
+    if out.exists() and any(out.iterdir()) and not any((out / mark).is_file() for mark in MARKS):
         raise NotebookError(f"{out} holds something that is not this site; name another folder with --out")
     if importlib.util.find_spec("myst_nb") is None or importlib.util.find_spec("sphinx_book_theme") is None:
         raise NotebookError(
@@ -110,9 +115,11 @@ def build_site(paths: Sequence[Path], out: Path, docs: Path | None = None, cache
         for font in fonts:
             shutil.copy(font, work / "html" / "notebooks" / FONTS_FOLDER / font.name)
         build_course(paths, work / "html" / "student", work / "instructor")
-        if out.exists():
-            shutil.rmtree(out)
-        shutil.move(work / "html", out)
+        (work / "html" / MARKS[0]).touch()
+        with write_folder(out) as new:
+            shutil.copytree(work / "html", new, dirs_exist_ok=True)
+            for file in new.rglob("*"):
+                sync(file)
     return out / "index.html"
 
 

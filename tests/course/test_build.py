@@ -31,6 +31,7 @@ from ddpm_edu.paths import course_notebooks
 
 COURSE = course_notebooks()
 FORWARD = next(path for path in COURSE if path.stem == "04_forward_process")
+MASKED = next(path for path in COURSE if path.stem == "05_masked_loss")
 
 
 @pytest.fixture(scope="module", params=COURSE, ids=lambda path: path.stem)
@@ -212,6 +213,41 @@ def test_what_a_student_wrote_is_not_overwritten(tmp_path: Path) -> None:
     assert (instructor / FORWARD.name).stat().st_mtime_ns > before, "all others are brought up to date"
     build_course([FORWARD], student, instructor, force=True)
     assert "my own note" not in path.read_text()
+
+
+def test_notebooks_built_one_after_another_share_their_folders_and_one_table(tmp_path: Path) -> None:
+    one, both = tmp_path / "one", tmp_path / "both"
+    for path in (MASKED, FORWARD, MASKED):
+        assert not any(item.kept for item in build_course([path], one / "student", one / "instructor"))
+    build_course([FORWARD, MASKED], both / "student", both / "instructor")
+    assert (one / "instructor" / "exercises.csv").read_text() == exercise_table(
+        read_course([FORWARD, MASKED])
+    )
+    assert sorted(path.name for path in one.rglob("*")) == sorted(path.name for path in both.rglob("*"))
+
+
+def test_what_an_instructor_wrote_into_the_table_is_not_overwritten(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    build_course([FORWARD, MASKED], Path("student"), Path("instructor"))
+    table = Path("instructor/exercises.csv")
+    edited = table.read_text().replace("points\n", "points,due\n").replace(",1\n", ",1,Monday\n")
+    table.write_text(edited)
+    assert main(["course", "build", str(FORWARD)]) == 0
+    assert table.read_text() == edited
+    said = f"kept, for it was edited since it was built: {table} (--force overwrites it)"
+    assert said in capsys.readouterr().out
+    build_course([FORWARD], Path("student"), Path("instructor"), force=True)
+    rows = table.read_text().splitlines()
+    assert {row.endswith(",Monday") for row in rows if row.startswith(FORWARD.stem)} == {False}
+    assert {row.endswith(",Monday") for row in rows if row.startswith(MASKED.stem)} == {True}
+
+    Path("other").mkdir()
+    Path("other/exercises.csv").write_text("push-ups,20\n")
+    Path("other", FORWARD.name).write_bytes(Path("instructor", FORWARD.name).read_bytes())
+    with pytest.raises(NotebookError, match=r"exercises\.csv was not made by this command"):
+        build_course([FORWARD], Path("student"), Path("other"))
 
 
 def test_a_file_that_is_not_ours_is_not_overwritten(tmp_path: Path) -> None:

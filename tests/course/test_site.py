@@ -52,11 +52,15 @@ def test_documents_link_to_the_notebooks_pages_and_not_out_of_the_site() -> None
     assert led <= set(names)
 
 
-def test_something_else_is_not_replaced(tmp_path: Path) -> None:
-    (tmp_path / "letters.txt").write_text("dear")
+@pytest.mark.parametrize("name", ["letters.txt", "searchindex.js"])
+def test_something_else_is_not_replaced(tmp_path: Path, name: str) -> None:
+    """Not even another site that Sphinx has made."""
+    (tmp_path / name).write_text("dear")
     with pytest.raises(NotebookError, match="holds something that is not this site"):
         site.build_site(course_notebooks()[:1], tmp_path)
-    assert (tmp_path / "letters.txt").read_text() == "dear"
+    assert (tmp_path / name).read_text() == "dear"
+    with pytest.raises(NotebookError, match="is no folder; name another one with --out"):
+        site.build_site(course_notebooks()[:1], tmp_path / name)
 
 
 def test_without_npm_it_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

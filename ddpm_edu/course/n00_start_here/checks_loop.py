@@ -21,9 +21,9 @@ def closed_loop(function: Function) -> None:
             "n_steps": n_steps,
             "To": To,
             "Ta": Ta,
-            "metres_per_unit": 0.05,
+            "metres_per_unit": metres,
         }
-        for n_steps, To, Ta in ((7, 2, 3), (5, 3, 2), (6, 1, 6))
+        for n_steps, To, Ta, metres in ((7, 2, 3, 0.05), (5, 3, 2, 0.02), (6, 1, 6, 0.1))
     ]
     check_function(
         "closed_loop",

@@ -40,9 +40,13 @@ def see(function: Function) -> None:
 
 
 def _convolve(pictures: Tensor) -> Tensor:
-    """Maps of two channels, one row and one column smaller: (N, 3, H, W) -> (N, 2, H-1, W-1)."""
+    """Maps of two channels, one row and one column smaller: (N, 3, H, W) -> (N, 2, H-1, W-1).
+
+    Bent at 0, as a network is: what is added to all pixels would cancel in the softmax otherwise.
+    """
     shifted = pictures[:, :2, 1:, 1:] - 0.5 * pictures[:, 1:, :-1, 1:]
-    return 2 * shifted + pictures[:, :1, 1:, :-1]
+    maps = 2 * shifted + pictures[:, :1, 1:, :-1]
+    return torch.where(maps > 0, maps, 0.3 * maps)
 
 
 def _see(
@@ -59,6 +63,7 @@ def _see(
     later: bool = False,
     far_end: bool = False,
     each_row: bool = False,
+    offset: float = 1.0,
 ) -> Tensor:
     """The right condition; each option is a mistake."""
     B, To, _ = low_dim.shape
@@ -72,7 +77,7 @@ def _see(
         image = image[:, top : top + size, left : left + size].float()
         N = len(image)
         picture = image.reshape(N, 3, size, size) if reshaped else image.permute(0, 3, 1, 2)
-        maps = convolve(picture / 255 if zero_to_one else picture / 127.5 - 1)  # (N, C, h, w)
+        maps = convolve(picture / 255 if zero_to_one else picture / 127.5 - offset)  # (N, C, h, w)
         weights = maps.flatten(2).softmax(dim=-1 if one_softmax else 1).view_as(maps)
         weights = maps.softmax(dim=3) if each_row else weights
         x = (weights.sum(dim=2) * torch.linspace(-1, 1, maps.shape[3])).sum(dim=-1)  # (N, C)
@@ -95,6 +100,11 @@ SEE_MISTAKES = (
         "scales pixels to 0 … 1",
         lambda *a: _see(*a, zero_to_one=True),
         "From -1 to 1: / 127.5 - 1.",
+    ),
+    Mistake(
+        "scales pixels to 0 … 2",
+        lambda *a: _see(*a, offset=0.0),
+        "From -1 to 1: after / 127.5 comes - 1. A network's layers bend at 0, and so feel what is added.",
     ),
     Mistake(
         "reshapes the picture where its axes must be turned",

@@ -15,15 +15,21 @@ def train_by_hand(function: Function) -> None:
         CheckFailed: if it is wrong, with what is wrong.
     """
     cases = []
-    for seed, (N, D, rate, decay, steps) in enumerate(
-        ((12, 3, 0.1, 0.3, 5), (8, 4, 0.05, 0.0, 1), (9, 2, 0.2, 0.5, 9))
+    # Of the last one's gradients, 1e-8 is a part that counts: only there mean and sum differ.
+    for seed, (N, D, rate, decay, steps, size) in enumerate(
+        (
+            (12, 3, 0.1, 0.3, 5, 1.0),
+            (8, 4, 0.05, 0.0, 1, 1.0),
+            (9, 2, 0.2, 0.5, 9, 1.0),
+            (8, 3, 0.1, 0.1, 3, 1e-4),
+        )
     ):
         generator = torch.Generator().manual_seed(seed)
         cases.append(
             {
                 "weights": torch.randn(D, generator=generator),
-                "x": torch.randn(N, D, generator=generator),
-                "y": 2 * torch.randn(N, generator=generator),
+                "x": size * torch.randn(N, D, generator=generator),
+                "y": 2 * size * torch.randn(N, generator=generator),
                 "rate": rate,
                 "decay": decay,
                 "steps": steps,
@@ -107,5 +113,10 @@ TRAINING_MISTAKES = (
         "divides by the mean square, not by its root",
         lambda *a: _train(*a, rooted=False),
         "The root has the gradient's own unit: only then does its scale cancel.",
+    ),
+    Mistake(
+        "takes the sum of the squared errors, not their mean",
+        lambda *a: _train(*a, summed=True),
+        "The loss is ((x @ weights - y) ** 2).mean(). AdamW cancels the factor N, but for the 1e-8.",
     ),
 )
