@@ -1,8 +1,8 @@
 """Makes the student's and the instructor's notebooks from the committed ones, which are solved.
 
 There is one source, so that a student's stub, the solution and its check cannot drift apart. A built notebook
-carries a digest of its cells' sources: one that somebody has worked in since is not overwritten. So is the table
-of exercises, whose digest stands in a hidden file beside it.
+carries a digest of its cells' sources: one that somebody has worked in since is not overwritten. Nor is the
+table of exercises, whose digest stands in a hidden file beside it.
 """
 
 from __future__ import annotations

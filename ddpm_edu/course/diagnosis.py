@@ -143,16 +143,16 @@ def check_function(
         every, rights, given = with_more(function, correct, cases, answers)
         others = [i for i, right in enumerate(rights) if not same(given[i], right, tolerance)]
         # An error is no answer: a mistake is recognised by the values that it gives.
-        some_value = any(not isinstance(answer, Exception) for answer in answers)
+        some_value = any(not isinstance(answer, BaseException) for answer in answers)
         for mistake in listed if some_value else ():
             if likeness_of(mistake.function, given, rights, every, others, tolerance, listed=True) == "exact":
                 raise failure(exercise, f"Your function {mistake.name}.", mistake.hint)
-    if not any(isinstance(answers[i], Exception) for i in wrong):
+    if not any(isinstance(answers[i], BaseException) for i in wrong):
         refuse_new_answers(exercise, function, cases[wrong[0]], answers[wrong[0]], tolerance)
     with apart():
         if some_value:
             found = _explained(exercise, function, correct, listed, every, rights, given, others, tolerance)
-        errors = [i for i in wrong if isinstance(answers[i], Exception)]
+        errors = [i for i in wrong if isinstance(answers[i], BaseException)]
         if found is None and errors:
             simple = is_explained(answers[errors[0]], cases[errors[0]], exercise) or None
             found = repairs.repair(function, every, rights, others, tolerance, SEARCH_SECONDS, simple)
@@ -176,7 +176,7 @@ def _explained(
     tolerance: float,
 ) -> Suspicion | None:
     """What the function does, if it can be found out; what is simple and sure before what is searched for."""
-    errors = any(isinstance(answers[i], Exception) for i in wrong)
+    errors = any(isinstance(answers[i], BaseException) for i in wrong)
     found = None
     if not errors:
         found = _suspicion(exercise, function, correct, cases, expected, answers, tolerance)
@@ -295,7 +295,7 @@ def _slip(
     The second is one that gives them where it is defined at all.
     """
     promising = all(
-        isinstance(answer, Exception | tuple)
+        isinstance(answer, BaseException | tuple)
         or (answer.shape == right.shape and bool(torch.isfinite(answer).any()))
         for answer, right in zip(answers, expected, strict=True)
     )
@@ -310,7 +310,7 @@ def _slip(
                 return _of_slip(slip), None
             if likeness and maybe is None:
                 maybe = _of_slip(slip)
-        if search is slips.small_slips and not all(isinstance(answer, Exception) for answer in answers):
+        if search is slips.small_slips and not all(isinstance(answer, BaseException) for answer in answers):
             found = suspicions.first(misread_arguments(correct, cases, answers, tolerance))
             if found is not None:
                 return found, None
@@ -354,7 +354,7 @@ def _handed_on(function: Function, correct: Function, case: Arguments) -> str:
         return lambda *arguments: raw.append(wrapped(*arguments))
 
     for one in (function, correct):
-        if isinstance(outcome(keep(one), case, quiet=True), Exception):
+        if isinstance(outcome(keep(one), case, quiet=True), BaseException):
             return ""
     doubles = any(isinstance(value, Tensor) and value.dtype == torch.float64 for value in case.values())
     return hand_on(function, *raw, doubles)

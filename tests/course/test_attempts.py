@@ -69,10 +69,37 @@ def test_later_cells_get_what_they_compute_with(
     assert "converted" not in capsys.readouterr().out
 
 
+def test_a_decorated_function_hands_its_answers_on_and_keeps_its_decorator(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    cell = "@torch.no_grad()\ndef attempt(betas):\n    return np.cumprod((1 - betas).numpy())\n"
+    names = Attempt("alpha_bar", cell, True).cell()
+    checks.alpha_bar(names["attempt"])
+    assert "in this notebook it is converted for them from now on" in capsys.readouterr().out
+    answer = names["attempt"](torch.rand(5).requires_grad_())  # numpy takes it without gradients only
+    assert isinstance(answer, torch.Tensor)
+
+
+def test_of_several_answers_the_one_in_another_form_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    right = next(one for one in attempts("closed_loop") if one.is_right).source
+    names = Attempt(
+        "closed_loop", right.replace("torch.tensor(closed[:n_steps])", "closed[:n_steps]"), True
+    ).cell()
+    checks.closed_loop(names["attempt"])
+    said = "Of its answers the second is a plain list, and later cells compute with a tensor of bool: in this"
+    assert said in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("check", "source", "said"),
     [
         ("alpha_bar", "while True: betas = betas", "It does not come to an end"),
+        (
+            "alpha_bar",
+            "while True:\n        try:\n            for i in range(1000): betas = betas + i\n"
+            "        except Exception: pass",
+            "It does not come to an end",
+        ),
         ("alpha_bar", "return torch.ones(3).long().softmax(0)", "in line 2"),  # torch's NotImplementedError
         ("forward_process", "return clean + betas[timestep + 1]", "It raises IndexError"),
         ("masked_loss", "return OTHER.square().mean() * target.square().mean()", "It reads `OTHER` from the"),

@@ -63,6 +63,18 @@ def test_something_else_is_not_replaced(tmp_path: Path, name: str) -> None:
         site.build_site(course_notebooks()[:1], tmp_path / name)
 
 
+@pytest.mark.parametrize("mark", site.MARKS)
+def test_a_site_of_ours_is_built_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mark: str) -> None:
+    """It comes past the refusal, to what is missing here; until all is there, the old one stays."""
+    old = tmp_path / "site" / mark
+    old.parent.mkdir(parents=True)
+    old.touch()
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(NotebookError, match=r"npm is not installed|the pages are made by myst-nb"):
+        site.build_site(course_notebooks()[:1], tmp_path / "site", cache=tmp_path / "cache")
+    assert old.is_file()
+
+
 def test_without_npm_it_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(NotebookError, match="npm is not installed; install it"):

@@ -25,6 +25,11 @@ def of_equal_shape(answer: Any, right: Any) -> bool:
     return isinstance(answer, Tensor) and isinstance(right, Tensor) and answer.shape == right.shape
 
 
+def has_axes(value: Any) -> bool:
+    """Whether it is a tensor of more than one number."""
+    return isinstance(value, Tensor) and value.ndim > 0
+
+
 def read(answer: Any) -> Any:
     """An answer as tensors: numbers, numpy arrays and lists by their values; a tuple of tensors part by part.
 
@@ -51,10 +56,17 @@ def _joined(answer: Sequence[Any]) -> Any:
         return torch.zeros(0)
     if not all(isinstance(part, Tensor) for part in parts):
         return answer
-    of_one_kind = len({(part.shape, part.dtype) for part in parts}) == 1
     if isinstance(answer, tuple) and any(part.ndim for part in parts):
         return tuple(parts)
-    return torch.stack(parts) if of_one_kind else answer
+    return _stacked(parts, answer)
+
+
+def _stacked(parts: Sequence[Tensor], otherwise: Any) -> Any:
+    """Tensors of one shape as one, numbers of several types as of the widest; masks are no numbers."""
+    if len({(part.shape, part.dtype == torch.bool) for part in parts}) != 1:
+        return otherwise
+    widest = functools.reduce(torch.promote_types, [part.dtype for part in parts])
+    return torch.stack([part.to(widest) for part in parts])
 
 
 def as_wanted(answer: Any, right: Any) -> Any:
@@ -64,8 +76,7 @@ def as_wanted(answer: Any, right: Any) -> Any:
     if isinstance(right, tuple) and isinstance(answer, Tensor) and answer.shape[:1] == (len(right),):
         return answer.unbind()
     if isinstance(answer, tuple) and isinstance(right, Tensor):
-        kinds = {(part.shape, part.dtype) if isinstance(part, Tensor) else None for part in answer}
-        return torch.stack(answer) if len(kinds) == 1 and None not in kinds else answer
+        return _stacked(answer, answer) if all(isinstance(part, Tensor) for part in answer) else answer
     return answer
 
 
@@ -126,17 +137,18 @@ def hand_on(function: Callable[..., Any], answer: Any, example: Any, doubles: bo
     namespace = getattr(original, "__globals__", {})
     module = sys.modules.get(namespace.get("__name__", ""))
     is_notebook = module is None or module.__name__ == "__main__" or vars(module) is not namespace
-    said = f"It returns {_form(answer)}, and later cells compute with {_form(example)}"
+    said = _difference(answer, example, doubles)
     if not is_notebook:
         return f"{said}: convert it."
 
-    @functools.wraps(original)
+    @functools.wraps(function)
     def handing_on(*arguments: Any, **named: Any) -> Any:
-        return converted(original(*arguments, **named), example, (*arguments, *named.values()))
+        return converted(function(*arguments, **named), example, (*arguments, *named.values()))
 
-    for name, value in list(namespace.items()):
-        if value is original:
-            namespace[name] = handing_on
+    names = [name for name, value in namespace.items() if value is function or value is original]
+    namespace.update(dict.fromkeys(names, handing_on))
+    if not names:
+        return f"{said}: convert it."
     return f"{said}: in this notebook it is converted for them from now on."
 
 
@@ -166,11 +178,22 @@ def converted(answer: Any, example: Any, arguments: Sequence[Any] = ()) -> Any:
     return value.to(torch.float64 if doubles and example.is_floating_point() else example.dtype)
 
 
+def _difference(answer: Any, example: Any, doubles: bool) -> str:
+    """What `_needs` has found; of several answers, the first that is of another form."""
+    if isinstance(example, tuple) and isinstance(answer, tuple | list):
+        part = next(i for i, pair in enumerate(zip(answer, example, strict=True)) if _needs(*pair, doubles))
+        which = ("first", "second", "third", "fourth", "fifth")[part]
+        said, answer, example = f"Of its answers the {which} is", answer[part], example[part]
+    else:
+        said = "It returns"
+    return f"{said} {_form(answer)}, and later cells compute with {_form(example)}"
+
+
 def _form(answer: Any) -> str:
     if isinstance(answer, Tensor):
         return f"a tensor of {str(answer.dtype).removeprefix('torch.')}"
     if isinstance(answer, np.ndarray | np.generic):
         return "numpy's numbers"
     if isinstance(answer, tuple) and answer and isinstance(answer[0], Tensor):
-        return "several tensors"
+        return f"{len(answer)} tensors"
     return f"a plain {type(answer).__name__}"

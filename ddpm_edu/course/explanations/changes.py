@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from ddpm_edu.course.explanations.changed_trees import Change, Changed, everywhere, put
-from ddpm_edu.course.explanations.changes_of_blocks import of_block, of_statement
+from ddpm_edu.course.explanations.changes_of_blocks import exchange, of_block, of_statement
 from ddpm_edu.course.explanations.changes_of_calls import is_method, of_call
 
 
@@ -319,7 +319,7 @@ def _of_index(node: ast.Subscript) -> Iterator[Change]:
             for j in range(i + 1, len(index.elts)):
                 yield (
                     "an index is on the wrong axis",
-                    lambda n, i=i, j=j: (_exchange(n.slice.elts, i, j), n)[1],
+                    lambda n, i=i, j=j: (exchange(n.slice.elts, i, j), n)[1],
                 )
     elif isinstance(index, ast.Slice):
         colon = ast.Slice()
@@ -343,10 +343,6 @@ def _of_index(node: ast.Subscript) -> Iterator[Change]:
             "the entries are picked in another order",
             lambda n: (n.slice.elts.insert(0, n.slice.elts.pop()), n)[1],
         )
-
-
-def _exchange(values: list[ast.expr], i: int, j: int) -> None:
-    values[i], values[j] = values[j], values[i]
 
 
 def _of_slice(node: ast.Slice) -> Iterator[Change]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import itertools
 from collections.abc import Callable, Iterator
+from typing import Any
 
 Change = tuple[str, Callable[[ast.AST], ast.AST | None]]
 
@@ -26,7 +27,8 @@ def _renamed(node: ast.AST, to: dict[str, str]) -> ast.AST:
     return node
 
 
-def _exchange(values: list[ast.stmt], i: int, j: int) -> None:
+def exchange(values: list[Any], i: int, j: int) -> None:
+    """Two entries of a list change places."""
     values[i], values[j] = values[j], values[i]
 
 
@@ -64,4 +66,4 @@ def of_block(node: ast.FunctionDef | ast.For | ast.If | ast.While) -> Iterator[C
             )
         if not isinstance(then, ast.Return) and not isinstance(node, ast.FunctionDef):
             lines = " and ".join(f"`{ast.unparse(one).splitlines()[0]}`" for one in (first, then))
-            yield f"{lines} are exchanged", lambda n, i=index: (_exchange(n.body, i, i + 1), n)[1]
+            yield f"{lines} are exchanged", lambda n, i=index: (exchange(n.body, i, i + 1), n)[1]

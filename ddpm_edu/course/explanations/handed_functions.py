@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ddpm_edu.course.explanations.answers import has_axes
 from ddpm_edu.course.explanations.calls import Arguments, Fresh, Function, outcome
 from ddpm_edu.course.explanations.places import value_of
 from ddpm_edu.course.explanations.suspicions import Suspicion, close
@@ -78,7 +79,7 @@ def _differ(
         )
         return Suspicion(what, hint), ""
     for number, (given, wanted) in enumerate(zip(mine, right, strict=True)):
-        pairs = sorted(enumerate(zip(given, wanted, strict=False)), key=lambda one: _is_tensor(one[1][0]))
+        pairs = sorted(enumerate(zip(given, wanted, strict=False)), key=lambda one: has_axes(one[1][0]))
         for place, (a, b) in pairs:  # a wrong number says more than the tensor that comes of it
             if _alike(a, b, tolerance):
                 continue
@@ -101,10 +102,6 @@ def _differ(
                     return Suspicion(what, "Is what was computed there written back?"), ""
             return None, f"{of}{argument} is wrong for the first time."
     return None, ""
-
-
-def _is_tensor(value: Any) -> bool:
-    return isinstance(value, Tensor) and value.ndim > 0
 
 
 def _times(count: int) -> str:

@@ -43,11 +43,11 @@ def likeness_of(
         other = as_wanted(attempt(function, cases[i], seconds=MOMENT), answers[i])
         counts = listed or i in wrong
         if same(answers[i], other, tolerance):
-            values += counts and not isinstance(other, Exception)
+            values += counts and not isinstance(other, BaseException)
             continue
         exact = False
         if isinstance(answers[i], Tensor) and (
-            isinstance(other, Exception) or _none_finite(answers[i], other)
+            isinstance(other, BaseException) or _none_finite(answers[i], other)
         ):
             undefined += 1
         elif _same_where_finite(answers[i], other, tolerance):

@@ -34,7 +34,7 @@ def with_more(
     every, expected, given = list(cases), [outcome(correct, case) for case in cases], list(answers)
     for case in _mixed(cases):
         right = outcome(correct, case, quiet=True, seconds=MOMENT)
-        if isinstance(right, Exception):
+        if isinstance(right, BaseException):
             continue
         answer = as_wanted(outcome(function, case, quiet=True, seconds=MOMENT), right)
         if isinstance(answer, type(right)):

@@ -17,7 +17,7 @@ from ddpm_edu.course.explanations.suspicions import Suspicion
 Letters = Mapping[str, Sequence[str]]
 
 
-def explained(error: Exception, case: Arguments, letters: Letters) -> Suspicion | None:
+def explained(error: BaseException, case: Arguments, letters: Letters) -> Suspicion | None:
     """What happened and where to look; None if the exception's own words are the best there are.
 
     Args:

@@ -36,7 +36,7 @@ def failure(exercise: str, what: str, hint: str) -> CheckFailed:
 
 def same(answer: Any, other: Any, tolerance: float) -> bool:
     """Whether two outcomes are equal: tensors by value, errors by their type."""
-    if isinstance(answer, Exception) or isinstance(other, Exception):
+    if isinstance(answer, BaseException) or isinstance(other, BaseException):
         return type(answer) is type(other)
     if isinstance(answer, tuple) and isinstance(other, tuple):
         return len(answer) == len(other) and all(map(same, answer, other, [tolerance] * len(answer)))
@@ -57,7 +57,7 @@ def refuse_no_answer(
     Raises:
         CheckFailed: if there is no answer.
     """
-    if isinstance(answer, Exception) and is_stub(answer):
+    if isinstance(answer, BaseException) and is_stub(answer):
         # The student's notebook names the function; it may be another one, which this solution calls.
         which = f" ({answer})" if str(answer) else ""
         raise failure(
@@ -82,7 +82,7 @@ def refuse_no_answer(
         )
     if isinstance(right, tuple):
         _refuse_no_parts(exercise, answer, right)
-    elif not isinstance(answer, Tensor | Exception):
+    elif not isinstance(answer, Tensor | BaseException):
         count = f" of {len(answer)}" if isinstance(answer, tuple | list) else ""
         raise failure(
             exercise,
@@ -92,7 +92,7 @@ def refuse_no_answer(
 
 
 def _refuse_no_parts(exercise: str, answer: Any, right: tuple[Tensor, ...]) -> None:
-    if isinstance(answer, Exception):
+    if isinstance(answer, BaseException):
         return
     if not isinstance(answer, tuple | list) or len(answer) != len(right):
         given = (
@@ -108,7 +108,7 @@ def _refuse_no_parts(exercise: str, answer: Any, right: tuple[Tensor, ...]) -> N
 
 def refuse_wrong_kind(exercise: str, answers: Sequence[Any], expected: Sequence[Any]) -> None:
     for answer, right in zip(answers, expected, strict=True):
-        if isinstance(answer, Exception):
+        if isinstance(answer, BaseException):
             continue
         found = wrong_kind(answer, right)
         if found is not None:

@@ -45,7 +45,7 @@ def two_at_once(
             as_wanted(attempt(function, case, seconds=MOMENT), a)
             for case, a in zip(cases, answers, strict=True)
         ]
-        if not any(isinstance(one, Exception | tuple) for one in theirs):
+        if not any(isinstance(one, BaseException | tuple) for one in theirs):
             known.append((name, hint, function, theirs))
     for name, hint, _, theirs in known:
         for what in (*_then(answers, theirs, tolerance), *_beside(answers, theirs, cases, tolerance)):

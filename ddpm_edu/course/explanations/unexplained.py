@@ -29,7 +29,7 @@ def letters_in(exercise: str) -> Mapping[str, Sequence[str]]:
     return suspicions.letters_of(getattr(checks, exercise).__doc__ if exercise in checks.names() else None)
 
 
-def is_explained(error: Exception, case: Arguments, exercise: str) -> bool:
+def is_explained(error: BaseException, case: Arguments, exercise: str) -> bool:
     """Whether it can be said why this call raised that."""
     return raised.explained(error, case, letters_in(exercise)) is not None
 
@@ -44,7 +44,7 @@ def unknown(
     wrong: Sequence[int],
 ) -> CheckFailed:
     """What can be said about an answer that nothing explains: which calls are wrong, and where in them."""
-    errors = [i for i in wrong if isinstance(answers[i], Exception)]
+    errors = [i for i in wrong if isinstance(answers[i], BaseException)]
     at = errors[0] if errors else wrong[0]
     letters = letters_in(exercise)
     when = partly.when(cases, wrong)

@@ -42,7 +42,7 @@ def forward_chain(function: Function) -> None:
     exercise, case = "forward_chain", _chain_case()
     answer, again = outcome(function, case), outcome(function, case, seed=1)
     refuse_no_answer(exercise, answer)
-    if isinstance(answer, Exception):
+    if isinstance(answer, BaseException):
         raise failure(
             exercise, f"It raises {type(answer).__name__}: {answer}", "clean is (B, T, Da), betas (K,)."
         )
