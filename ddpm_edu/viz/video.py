@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -13,6 +12,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from ddpm_edu.errors import ConfigError, SimulatorError
+from ddpm_edu.files import partial_name, sync
 from ddpm_edu.simulation.replay import Recording
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def write_video(path: str | Path, recordings: Sequence[Recording], columns: int 
     path = Path(path)
     first, *_ = frames = list(tiled_frames(recordings, columns))
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
+    partial = partial_name(path)  # two processes may write the same video
     try:
         # 4:2:0 colour is what browsers play; faststart lets them begin before they have the whole file.
         writer = imageio_ffmpeg.write_frames(
@@ -58,9 +58,9 @@ def write_video(path: str | Path, recordings: Sequence[Recording], columns: int 
         for frame in frames:
             writer.send(np.ascontiguousarray(frame))
         writer.close()
-        with partial.open("rb") as file:
-            os.fsync(file.fileno())
+        sync(partial)
         partial.replace(path)
+        sync(path.parent)
     except (OSError, RuntimeError) as error:
         reason = str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__
         raise SimulatorError(f"{path}: the video cannot be written ({reason})") from error
