@@ -264,7 +264,7 @@ def test_documents_name_only_what_exists(document: str) -> None:
         assert ((ROOT / document).parent / path).exists(), f"{document} links to {path}"
 
 
-def tests_named(text: str) -> list[tuple[str, str]]:
+def named_tests(text: str) -> list[tuple[str, str]]:
     """The tests that a document names, as module and function; "…" stands for the module before it."""
     named, module = [], ""
     for path, function in re.findall(r"(tests/[\w/]+\.py)|(?:…|\b)::(test_\w+)", text):
@@ -275,16 +275,16 @@ def tests_named(text: str) -> list[tuple[str, str]]:
 
 @pytest.mark.parametrize("document", DOCUMENTS)
 def test_documents_name_tests_that_exist(document: str) -> None:
-    for module, function in tests_named((ROOT / document).read_text()):
+    for module, function in named_tests((ROOT / document).read_text()):
         assert (ROOT / module).is_file(), f"{document} names {module}"
         assert not function or f"def {function}(" in (ROOT / module).read_text(), f"{module}::{function}"
 
 
 def test_names_of_tests_are_found_in_a_document() -> None:
-    named = tests_named("`tests/a.py::test_one`, `…::test_two` | `tests/b/c.py` | `…::test_three`")
+    named = named_tests("`tests/a.py::test_one`, `…::test_two` | `tests/b/c.py` | `…::test_three`")
     assert named[1::2] == [("tests/a.py", "test_one"), ("tests/b/c.py", "")]
     assert named[2::2] == [("tests/a.py", "test_two"), ("tests/b/c.py", "test_three")]
-    assert len(tests_named((ROOT / "docs" / "promises.md").read_text())) > 60
+    assert len(named_tests((ROOT / "docs" / "promises.md").read_text())) > 60
 
 
 def test_import_is_quick_and_loads_nothing_heavy() -> None:
