@@ -17,7 +17,7 @@ def build(
 ) -> None:
     """Make the student's notebooks (stubs to fill in) and the instructor's (solved, with points).
 
-    Notebooks that were edited since they were built are kept, and named; others are brought up to date.
+    Notebooks and tables that were edited since they were built are kept, and named; others are renewed.
 
     Args:
         notebooks: the solved notebooks to build from; by default all of the course.
@@ -26,7 +26,7 @@ def build(
         nbgrader: also write nbgrader's source/ASSIGNMENT/NOTEBOOK.ipynb into this folder, for
             `nbgrader generate_assignment`.
         solutions: a folded solution under each check of the student's notebooks.
-        force: overwrite edited notebooks too.
+        force: overwrite edited notebooks and tables too.
     """
     from ddpm_edu.course.build import build_course
     from ddpm_edu.paths import course_notebooks, stray_notebooks
