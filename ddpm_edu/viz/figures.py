@@ -48,7 +48,10 @@ def learning_curve(log: Sequence[Mapping[str, Any]]) -> Figure:
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         low, high = axes.get_ylim()
-        digits = "25" if high > 4 * low else "23456789"  # a loss that hardly falls would have no label at all
+        falls = high > 4 * low
+        digits = "25" if falls else "23456789"  # a loss that hardly falls would have no label at all
+        if validation and not falls:
+            axes.set_ylim(low, high * (high / low) ** 0.3)  # nor a corner for the legend
         axes.yaxis.set_minor_formatter(FuncFormatter(lambda value, _: _beginning_with(digits, value)))
         axes.tick_params(axis="y", which="minor", labelsize=8.5, labelcolor=GRAY)
         axes.margins(x=0.01)

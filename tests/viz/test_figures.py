@@ -52,6 +52,17 @@ def test_figures_leave_matplotlib_as_it_was(name):
     assert any(labels)
 
 
+def test_the_legend_of_a_loss_that_hardly_falls_hides_no_line():
+    log = [{"step": step, "loss": 0.035 - 1e-6 * step} for step in range(0, 3001, 50)]
+    log += [{"step": step, "validation_loss": 0.037} for step in (1000, 2000, 3000)]
+    figure = figures.learning_curve(log)
+    figure.canvas.draw()
+    (axes,) = figure.axes
+    box = axes.get_legend().get_window_extent()
+    for line in axes.lines:
+        assert not axes.transData.transform_path(line.get_path()).intersects_bbox(box, filled=False)
+
+
 def test_learning_curve_shows_the_log():
     figure = figures.learning_curve(LOG)
     training, validation = figure.axes[0].lines
