@@ -284,17 +284,18 @@ def _digest(notebook: NotebookNode) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _made(path: Path) -> str | None:
-    """The digest that a notebook was built with; None if no build has made it."""
+def _made(path: Path) -> tuple[NotebookNode | None, str | None]:
+    """A notebook and the digest that it was built with; None if no build has made it."""
     try:
-        return read_notebook(path).metadata.get(OURS, {}).get("sources")
+        notebook = read_notebook(path)
     except NotebookError:
-        return None
+        return None, None
+    return notebook, notebook.metadata.get(OURS, {}).get("sources")
 
 
 def _is_of_ours(folder: Path) -> bool:
     """Whether a build has written into a folder before, of whichever notebooks."""
-    return _is_our_table(folder / TABLE) or any(_made(path) for path in sorted(folder.glob("*.ipynb")))
+    return _is_our_table(folder / TABLE) or any(_made(path)[1] for path in sorted(folder.glob("*.ipynb")))
 
 
 def _is_edited(path: Path) -> bool:
@@ -305,10 +306,10 @@ def _is_edited(path: Path) -> bool:
     """
     if not path.exists():
         return False
-    made = _made(path)
+    notebook, made = _made(path)
     if made is None:
         raise _not_made(path)
-    return made != _digest(read_notebook(path))
+    return made != _digest(notebook)
 
 
 def _not_made(path: Path) -> NotebookError:
