@@ -9,11 +9,16 @@ A window is T steps that start To - 1 steps before "now":
 
 A policy acts from the first step of an episode, when it has seen one observation and not To, and up to the
 last, when less than T steps remain. So windows also start up to To - 1 steps before a demonstration and end
-up to Ta - 1 steps after it, and the first and last step are repeated there:
+some steps after it, and the first and last step are repeated there:
 
     demonstration         0  1  2  3  4  ...  L-2 L-1
     first window       0  0  1  2  3  4  ...                       To - 1 repeated steps before
-    last window                          ...  L-2 L-1 L-1 L-1 ...  Ta - 1 repeated steps after
+    last window                          ...  L-2 L-1 L-1 L-1 ...  Ta - 1 or more repeated steps after
+
+After it Ta - 1 steps are repeated, as in the reference implementation. With its 16, 2 and 8 the last window
+then executes the demonstration's last action, and not one step less would do. With a smaller Ta it would not
+get there: of T = 16 and Ta = 2 the last 13 looks of every demonstration, where the nut goes over the peg and
+is let go, would stand in no window. So as many more are repeated as it takes; see `padding_after`.
 
 A repeated delta action means "keep moving" where the robot should hold still. `is_pad` says which steps are
 repeated, so that a loss can leave them out; the reference implementation trains on them (Chi et al. 2023,
@@ -35,11 +40,26 @@ from ddpm_edu.horizons import check_horizons
 from ddpm_edu.settings import at_least
 
 
+def padding_after(horizon: int, n_obs_steps: int, n_action_steps: int) -> int:
+    """Steps by which the last window reaches over the end of its demonstration.
+
+    It executes the Ta steps from To - 1 on, and their last must be the demonstration's last or a later one;
+    that takes T - (To - 1) - Ta. With Ta - 1, the reference implementation's number, it holds only where
+    2 Ta + To - 2 >= T. A policy trained with less never learned to finish: Square's UNet, T = 16 and Ta = 2.
+
+    Args:
+        horizon: T.
+        n_obs_steps: To.
+        n_action_steps: Ta.
+    """
+    return max(n_action_steps - 1, horizon - (n_obs_steps - 1) - n_action_steps)
+
+
 class Windows:
     """All windows of some demonstrations.
 
-    A demonstration of L steps has L - T + To + Ta - 1 windows, and at least one: what is shorter than T is
-    padded further at its end.
+    A demonstration of L steps has L - T + To + `padding_after` windows, and at least one: what is shorter
+    than T is padded further at its end.
 
     Args:
         demonstrations: where the steps come from. Their memory is shared, not copied (low-dim keys are).
@@ -76,11 +96,12 @@ class Windows:
         self.horizon, self.n_obs_steps, self.n_action_steps = horizon, n_obs_steps, n_action_steps
         self.obs_steps = obs_steps
 
+        after = padding_after(horizon, n_obs_steps, n_action_steps)
         rows, is_pad = [], []
         begin = 0
         for end in demonstrations.episode_ends.tolist():
             earliest = begin - (n_obs_steps - 1)
-            latest = max(earliest, end + (n_action_steps - 1) - horizon)
+            latest = max(earliest, end + after - horizon)
             start = torch.arange(earliest, latest + 1)  # (windows of this demonstration,)
             steps = start[:, None] + torch.arange(horizon)  # (windows, T)
             rows.append(steps.clamp(begin, end - 1))
@@ -194,7 +215,8 @@ class Batches(Iterator[Tensor]):
         if state["size"] != self.size:
             raise CheckpointError(
                 f"the checkpoint was trained on {state['size']} windows, and these demonstrations have "
-                f"{self.size}; resume with the same file and horizons, or start a new run"
+                f"{self.size}; resume with the same file, horizons and version of "
+                f"ddpm_edu, or start a new run"
             )
         self._generator.set_state(state["generator"])
         self._next_epoch()

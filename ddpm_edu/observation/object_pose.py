@@ -91,6 +91,29 @@ class ObjectPoseEncoder(ObservationEncoder):
         centre = torch.cat([key.center for key in keys])
         self.units.copy_(torch.stack([centre, torch.cat([key.scale for key in keys])]))
 
+    @torch.no_grad()
+    def change_readings(self, before: Normalizer, after: Normalizer) -> None:
+        """Read proprioception in other units than it was taught in, and estimate the same.
+
+        The head's first layer takes the change up, exactly. Without it a hand a centimetre off is read, and
+        the estimates are wrong by as much: nothing else would show that a policy has other units.
+
+        Args:
+            before: in whose units the readings came.
+            after: in whose units they will come.
+        """
+        layer, begin = self.head[0], 0
+        proprioception = sum(math.prod(key.shape) for key in self.keys if key.type == "low_dim")
+        of_a_camera = (self.images.obs_feature_dim - proprioception) // len(self.cameras)
+        for key in self.keys:
+            width = math.prod(key.shape) if key.type == "low_dim" else of_a_camera
+            if key.type == "low_dim":
+                old, new = before[key.name], after[key.name]
+                columns = layer.weight[:, begin : begin + width]  # (hidden, width)
+                layer.bias += columns @ ((new.center - old.center) / old.scale)
+                columns *= new.scale / old.scale
+            begin += width
+
     def estimate(self, obs: Mapping[str, Tensor], generator: torch.Generator | None = None) -> Tensor:
         """The object as seen from the hand (N, 9): position in units of `LENGTH`, two rows of rotation."""
         return self.head(self.images(obs, generator))

@@ -151,10 +151,11 @@ def _imagined(
 
 
 def joined(config: Config, eyes: DiffusionPolicy, practised: DiffusionPolicy) -> DiffusionPolicy:
-    """The policy that sees with the eyes of one and acts with the denoiser of the other."""
+    """The policy that sees with the eyes of one and acts with the denoiser of the other, in its units."""
     policy = seeing_policy(config, practised)
     units = policy.obs_encoder.state_dict()["units"]
     policy.obs_encoder.load_state_dict(eyes.obs_encoder.state_dict() | {"units": units})
+    policy.obs_encoder.change_readings(eyes.normalizer, policy.normalizer)
     return policy
 
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ddpm_edu.data.demonstrations import Demonstrations
-from ddpm_edu.data.windows import Batches, Windows
+from ddpm_edu.data.windows import Batches, Windows, padding_after
 from ddpm_edu.errors import CheckpointError, ConfigError
 from ddpm_edu.tasks import CAN
 
@@ -38,9 +38,17 @@ def naive_windows(demonstrations: Demonstrations, T: int, To: int, Ta: int) -> l
         steps = demonstrations.steps(index)
         rows = list(range(steps.start, steps.stop))
         padded = [(rows[0], True)] * (To - 1) + [(row, False) for row in rows] + [(rows[-1], True)] * (Ta - 1)
+        while not _executes_the_last(padded[-T:], To, Ta):
+            padded.append((rows[-1], True))
         padded += [(rows[-1], True)] * (T - len(padded))  # too short for a single window
         windows += [padded[start : start + T] for start in range(len(padded) - T + 1)]
     return windows
+
+
+def _executes_the_last(window: list[tuple[int, bool]], To: int, Ta: int) -> bool:
+    """Whether, of a window at the end of a demonstration, its last action or one behind it is executed."""
+    behind = sum(is_pad for _, is_pad in window[To:])  # the beginning of a short demonstration is padded, too
+    return len(window) - (To - 1 + Ta) <= behind
 
 
 @st.composite
@@ -78,6 +86,26 @@ def test_the_default_horizons_by_hand() -> None:
     assert torch.equal(last, torch.from_numpy(demonstrations.action[[*range(11, 20), *[19] * 7]]))
     assert torch.equal(next_first, torch.from_numpy(demonstrations.action[[20, *range(20, 35)]]))
     assert batch["is_pad"].sum(dim=1).tolist() == [1, 7, 1]
+
+
+@given(length=st.integers(1, 40), sizes=horizons())
+def test_every_action_of_a_demonstration_is_executed_by_a_window(length: int, sizes: tuple[int, ...]) -> None:
+    """With Ta - 1 padded steps only, T = 16 and Ta = 2 left the last 12 actions out, and a policy unable to
+    put a nut down."""
+    T, To, Ta, _ = sizes
+    windows = Windows(make_demonstrations([length]), T, To, Ta)
+    now = slice(To - 1, To - 1 + Ta)
+    executed = windows.rows[:, now][~windows.is_pad[:, now]]
+    assert executed.unique().tolist() == list(range(length))
+
+
+@pytest.mark.parametrize(
+    ("sizes", "after"),
+    [((16, 2, 8), 7), ((16, 2, 2), 13), ((10, 2, 8), 7), ((10, 2, 2), 7), ((4, 2, 3), 2), ((1, 1, 1), 0)],
+)
+def test_padding_after_by_hand(sizes: tuple[int, int, int], after: int) -> None:
+    assert padding_after(*sizes) == after
+    assert Windows(make_demonstrations([50]), *sizes).is_pad[-1].sum() == after
 
 
 def test_a_demonstration_shorter_than_the_padding_leaves_still_has_a_window() -> None:
