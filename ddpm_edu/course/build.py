@@ -319,26 +319,28 @@ def _not_made(path: Path) -> NotebookError:
     )
 
 
-def _lines_of(table: Path) -> list[str]:
-    """Of a table of exercises; none if there is none, or it is not text."""
+def _text_of(table: Path) -> str:
+    """Of a table of exercises; nothing if there is none, or it is not text."""
     try:
-        return table.read_text(encoding="utf-8").splitlines()
+        return table.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError):
-        return []
+        return ""
 
 
 def _is_our_table(table: Path) -> bool:
     """Whether it begins as ours do; columns may have been added."""
-    return "".join(_lines_of(table)[:1]).startswith(",".join(COLUMNS))
+    return _text_of(table).startswith(",".join(COLUMNS))
 
 
 def _table_with(table: Path, new: str) -> str:
     """The table with the rows of what is built now, and of all other notebooks the rows that it has."""
-    header, *rows = new.splitlines()
-    built = {row.split(",")[0] for row in rows}
-    others = [row for row in _lines_of(table)[1:] if row.split(",")[0] not in built]
-    rows += others if _is_our_table(table) else []
-    return "\n".join([header, *sorted(rows, key=lambda row: row.split(",")[0])]) + "\n"
+    header, *rows = csv.reader(io.StringIO(new))
+    built = {row[0] for row in rows}
+    found = list(csv.reader(io.StringIO(_text_of(table)))) if _is_our_table(table) else []
+    rows += [row for row in found[1:] if row and row[0] not in built]
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([header, *sorted(rows, key=lambda row: row[0])])
+    return text.getvalue()
 
 
 def _is_edited_table(table: Path, rows: str) -> bool:
@@ -354,10 +356,10 @@ def _is_edited_table(table: Path, rows: str) -> bool:
     if not table.exists():
         return False
     found = table.read_text(encoding="utf-8", errors="replace")
-    digest = _lines_of(table.with_name(TABLE_DIGEST))
+    digest = _text_of(table.with_name(TABLE_DIGEST)).strip()
     if not digest and not _is_our_table(table):
         raise _not_made(table)
-    return found != rows and digest != [_digest_of_table(found).strip()]
+    return found != rows and digest != _digest_of_table(found).strip()
 
 
 def _digest_of_table(rows: str) -> str:

@@ -202,8 +202,8 @@ class PreparedTransformer:
         """Both masks as numbers to add: the library turns bools into them at every call."""
         transformer, first = self.transformer, int(self.transformer.time_as_cond)
         N, S = T + 1 - first, first + (0 if self.cond is None else self.cond.shape[1])
-        self.mask = _additive(transformer.causal_mask, N, N)
-        self.memory_mask = _additive(transformer.memory_mask, N, S)
+        self.mask = additive_mask(transformer.causal_mask, N, N)
+        self.memory_mask = additive_mask(transformer.memory_mask, N, S)
 
     def compute_steps(self, timesteps: Tensor, B: int) -> None:
         """For every diffusion step: its token; what is seen of it; or the memory that it is mixed into."""
@@ -241,8 +241,8 @@ class PreparedTransformer:
         return self.seen
 
 
-def _additive(mask: Tensor | None, N: int, S: int) -> Tensor | None:
-    """(N, S): 0 where looking is allowed, else minus infinity."""
+def additive_mask(mask: Tensor | None, N: int, S: int) -> Tensor | None:
+    """(N, S): 0 where looking is allowed, else minus infinity; None where all of it is."""
     if mask is None:
         return None
     return torch.zeros(N, S).masked_fill_(~mask[:N, :S], float("-inf"))

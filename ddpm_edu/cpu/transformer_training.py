@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from ddpm_edu.cpu.time_major import linear
+from ddpm_edu.cpu.transformer_sampling import additive_mask
 from ddpm_edu.denoisers.attention import Attention, ConditionPerceptron, DecoderLayer, EncoderLayer
 from ddpm_edu.denoisers.blocks import batch_timesteps
 from ddpm_edu.denoisers.transformer import TransformerForDiffusion
@@ -40,7 +41,7 @@ def forward(
     x = torch.cat(tokens, dim=1)  # (B, N, E)
     N = x.shape[1]
     x = dropout(x + transformer.input_position[:, :N], p_drop)
-    mask = _additive(transformer.causal_mask, N, N)
+    mask = _to_add(transformer.causal_mask, N, N)
     if transformer.encoder_only:
         for layer in transformer.layers:
             x = _feed_forward(layer, _self_attention(layer, x, mask))
@@ -48,7 +49,7 @@ def forward(
         memory = torch.cat(cond_tokens, dim=1)  # (B, S, E)
         S = memory.shape[1]
         memory = dropout(memory + transformer.cond_position[:, :S], p_drop)
-        memory_mask = _additive(transformer.memory_mask, N, S)
+        memory_mask = _to_add(transformer.memory_mask, N, S)
         memory = _cond_encoder(transformer.cond_encoder, memory)
         for layer, key_value in zip(transformer.layers, _keys_and_values(transformer, memory), strict=True):
             x = _cross_attention(layer, _self_attention(layer, x, mask), key_value, memory_mask)
@@ -127,9 +128,10 @@ def _p(attention: Attention) -> float:
     return attention.p_drop if attention.training else 0.0
 
 
-def _additive(mask: Tensor | None, N: int, S: int) -> Tensor:
-    """(N, S): 0 where looking is allowed, else minus infinity; () where all of it is."""
-    return torch.zeros(()) if mask is None else torch.zeros(N, S).masked_fill_(~mask[:N, :S], float("-inf"))
+def _to_add(mask: Tensor | None, N: int, S: int) -> Tensor:
+    """`additive_mask` (N, S), or () where looking is allowed everywhere."""
+    added = additive_mask(mask, N, S)
+    return torch.zeros(()) if added is None else added
 
 
 # ------------------------------------------------------------------------------------------------

@@ -133,7 +133,8 @@ def refuse_foreign_report(out: Path) -> None:
             RolloutResult.load(out)
     except DatasetError:
         raise ConfigError(
-            f"{out / there[0]} exists, and no rollout wrote it; give another --out, or move it away"
+            f"{out / there[0]} exists, and it is damaged or no rollout wrote it; give another --out, or "
+            "move it away"
         ) from None
 
 

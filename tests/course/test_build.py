@@ -232,16 +232,17 @@ def test_what_an_instructor_wrote_into_the_table_is_not_overwritten(
     monkeypatch.chdir(tmp_path)
     build_course([FORWARD, MASKED], Path("student"), Path("instructor"))
     table = Path("instructor/exercises.csv")
-    edited = table.read_text().replace("points\n", "points,due\n").replace(",1\n", ",1,Monday\n")
+    edited = table.read_text().replace("points\n", "points,due\n").replace(",1\n", ',1,"Mon\n\nday"\n')
     table.write_text(edited)
     assert main(["course", "build", str(FORWARD)]) == 0
     assert table.read_text() == edited
     said = f"kept, for it was edited since it was built: {table} (--force overwrites it)"
     assert said in capsys.readouterr().out
     build_course([FORWARD], Path("student"), Path("instructor"), force=True)
-    rows = table.read_text().splitlines()
-    assert {row.endswith(",Monday") for row in rows if row.startswith(FORWARD.stem)} == {False}
-    assert {row.endswith(",Monday") for row in rows if row.startswith(MASKED.stem)} == {True}
+    rows = list(csv.reader(io.StringIO(table.read_text())))
+    assert {len(row) for row in rows if row[0] == FORWARD.stem} == {6}
+    assert {row[6] for row in rows if row[0] == MASKED.stem} == {"Mon\n\nday"}
+    assert {row[0] for row in rows[1:]} == {FORWARD.stem, MASKED.stem}
 
     Path("other").mkdir()
     Path("other/exercises.csv").write_text("push-ups,20\n")

@@ -283,7 +283,7 @@ def test_a_damaged_result_is_one_line(tmp_path):
         actions.write_bytes(content)
         with pytest.raises(DatasetError, match=r"not a rollout that can be read \([^\n]+\); make it again"):
             RolloutResult.load(tmp_path)
-        with pytest.raises(ConfigError, match="no rollout wrote it"):
+        with pytest.raises(ConfigError, match="it is damaged or no rollout wrote it"):
             refuse_foreign_report(tmp_path)
     actions.unlink()
     (tmp_path / "rollout.json").write_text("[" * 100_000)

@@ -67,7 +67,7 @@ def test_what_no_rollout_wrote_stays(checkpoint, tmp_path, capsys):
     assert main(["rollout", str(checkpoint), "--episodes", "1", "--out", str(tmp_path)]) == 2
     said = capsys.readouterr().err.splitlines()
     assert len(said) == 1
-    assert "report.html exists, and no rollout wrote it" in said[0]
+    assert "report.html exists, and it is damaged or no rollout wrote it" in said[0]
     assert [path.read_text() for path in tmp_path.iterdir()] == ["mine"]
     with only_writer(tmp_path):
         assert main(["rollout", str(checkpoint), "--episodes", "1", "--out", str(tmp_path)]) == 2
