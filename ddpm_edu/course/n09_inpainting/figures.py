@@ -250,7 +250,7 @@ def mask_painter(samples: ArrayLike, truth: ArrayLike, obstacle_scale: float, ma
     with house_style():
         figure = Figure(figsize=(7.2, 3.3), dpi=100)
         canvas = FigureCanvasAgg(figure)
-        title = f"{int(np.asarray(mask).sum())} of {np.size(mask)} entries given"
+        title = f"{int(np.asarray(mask).sum())} of {np.asarray(mask).size} entries given"
         draw_filling(figure, samples, mask, truth, obstacle_scale, title)
         file = io.BytesIO()
         canvas.print_png(file)
