@@ -22,8 +22,11 @@ from ddpm_edu.training.checkpoint import load_policy, read_checkpoint, write_pol
 
 
 def halve(name: str, value: torch.Tensor) -> torch.Tensor:
-    """16-bit floats for the networks. The normalizer keeps its 32 bits: its limits decide what is clipped."""
-    if value.dtype != torch.float32 or name.startswith("normalizer"):
+    """16-bit floats for the networks. The normalizer keeps its 32 bits: its limits decide what is clipped.
+
+    So do the units of an encoder that tells poses: at a metre a 16-bit float is half a millimetre off.
+    """
+    if value.dtype != torch.float32 or name.startswith("normalizer") or name.endswith(".units"):
         return value
     return value.half()
 
@@ -44,6 +47,7 @@ def main() -> int:
         # Where the file lay on this machine helps nobody: the card's commands make it anew, in one place.
         config = override(config, data__path=f"runs/demonstrations/{Path(config.data.path).name}")
     if arguments.n_action_steps:
+        load_policy(arguments.run).with_settings(n_action_steps=arguments.n_action_steps)  # it may refuse
         config = override(config, n_action_steps=arguments.n_action_steps)
     shipped = replace(
         checkpoint,

@@ -58,11 +58,20 @@ def practise(
     refuse_foreign(run_dir, [told.name, f"{told.name}.lock"])
     if policy is not None:
         settings, seeing = lend_eyes(settings, seeing, policy)
+    if n_action_steps is not None:
+        # Before it practises: what it is shown reaches the end of a demonstration for this Ta.
+        seeing = seeing.with_settings(n_action_steps=n_action_steps)
+        settings = override(settings, n_action_steps=n_action_steps)
     write_down(seeing, origin(eyes), path, states, told, seed, origin(policy) if policy else None)
     inside = state_view(seeing)
     config = override(
         settings,
         data__path=str(told),
+        # Of earlier trainings: what is told has these two masks, and all of it is for this one.
+        data__max_demonstrations=None,
+        train_mask="train",
+        valid_mask="valid",
+        rollout_every=0,
         seed=seed,
         steps=steps,
         batch_size=batch_size,
@@ -82,8 +91,6 @@ def practise(
         )
         return EXIT_CODES.get(result.stopped, 0)
     config = override(config, data__path=str(path))
-    if n_action_steps is not None:
-        config = override(config, n_action_steps=n_action_steps)
     practised = joined(config, seeing, load_policy(run_dir / "state"))
     words = ["ddpm-edu", "practise", "--eyes", eyes, "--path", path]
     words += ["--states", *states] if states else []

@@ -57,6 +57,11 @@ def see(
     config = override(
         seeing_config(read_checkpoint(policy, training=False).config, backbone),
         data__path=str(path),
+        # Of the policy's own training: not how many of these, nor by which masks.
+        data__max_demonstrations=None,
+        train_mask="train",
+        valid_mask="valid",
+        rollout_every=0,
         seed=seed,
         steps=steps,
         batch_size=batch_size,

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
+from ddpm_edu.data.normalizer import Normalizer
 from ddpm_edu.errors import ConfigError
 from ddpm_edu.tasks import ObservationKey
 
@@ -48,6 +49,17 @@ class ObservationEncoder(nn.Module):
             ConfigError: if a key is missing, or a reading's shape or dtype is not what its key says.
         """
         raise NotImplementedError
+
+    def change_readings(self, before: Normalizer, after: Normalizer) -> None:
+        """Told that its readings come in other units from now on.
+
+        An encoder that was taught what its readings mean adapts itself; most learn it with the policy, and
+        do nothing.
+
+        Args:
+            before: in whose units the readings came.
+            after: in whose units they will come.
+        """
 
     def check(self, obs: Mapping[str, Tensor]) -> None:
         """Refuses observations that do not fit the keys; see `forward`."""

@@ -93,10 +93,11 @@ class ObjectPoseEncoder(ObservationEncoder):
 
     @torch.no_grad()
     def change_readings(self, before: Normalizer, after: Normalizer) -> None:
-        """Read proprioception in other units than it was taught in, and estimate the same.
+        """Read proprioception in other units than it was taught in, and tell the same.
 
-        The head's first layer takes the change up, exactly. Without it a hand a centimetre off is read, and
-        the estimates are wrong by as much: nothing else would show that a policy has other units.
+        The head's first layer takes the change up, exactly. Without it a hand some centimetres off is read,
+        and the object is told as far off: nothing else would show that a policy has other units. The units in
+        which the object is told stay: a denoiser has learned in them.
 
         Args:
             before: in whose units the readings came.
@@ -113,6 +114,8 @@ class ObjectPoseEncoder(ObservationEncoder):
                 layer.bias += columns @ ((new.center - old.center) / old.scale)
                 columns *= new.scale / old.scale
             begin += width
+        hand = after["robot0_eef_pos"]
+        self.units[:, 14:] = torch.stack([hand.center, hand.scale])
 
     def estimate(self, obs: Mapping[str, Tensor], generator: torch.Generator | None = None) -> Tensor:
         """The object as seen from the hand (N, 9): position in units of `LENGTH`, two rows of rotation."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -16,10 +17,17 @@ from ddpm_edu.simulation.render_file import RENDERING
 from ddpm_edu.text import shell_line
 
 
-def training_command(config: Config, run_dir: str, said: str | None = None) -> str:
+def training_command(
+    config: Config, run_dir: str, said: str | None = None, begun: Mapping[str, str] | None = None
+) -> str:
     """The `ddpm-edu train` command that makes this configuration: a preset and what differs from it.
 
-    A run that another command has made has said which (`said`, without its folder).
+    Args:
+        config: of the run.
+        run_dir: its folder in the command.
+        said: the command, without its folder, of a run that another one has made, which has said which.
+        begun: the checkpoint whose weights the run began with, as
+            `ddpm_edu.training.checkpoint.origin` tells.
     """
     if said:
         return f"{said} {shell_line(['--run-dir', run_dir])}"
@@ -47,6 +55,7 @@ def training_command(config: Config, run_dir: str, said: str | None = None) -> s
             words.append(f"--{option}" if value else f"--no-{option}")
         else:
             words += [f"--{option}", *(value if isinstance(value, list) else [value])]
+    words += ["--init-from", begun["path"]] if begun else []
     return shell_line(["ddpm-edu", "train", *words, "--run-dir", run_dir])
 
 

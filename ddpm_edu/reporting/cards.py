@@ -19,6 +19,7 @@ from ddpm_edu.simulation.results import RolloutResult
 from ddpm_edu.text import shell_line
 from ddpm_edu.training.checkpoint import BEST, find_checkpoint, read_checkpoint
 from ddpm_edu.training.log import read_log
+from ddpm_edu.training.resume import INIT_FROM
 from ddpm_edu.viz import figures
 from ddpm_edu.viz.video import moving_picture
 
@@ -78,12 +79,14 @@ def make_card(
         # Where the file lay on this machine helps nobody: the card's commands make it anew, in one place.
         demonstrations = shlex.split(collect)[-1]
         config = override(config, data__path=demonstrations)
+    begun = checkpoint.about.get(INIT_FROM)
     card = {
         "name": name,
         "policy": to_dict(config.policy),
         "training": {
             **to_dict(config.training),
-            "command": training_command(config, f"runs/{name}", checkpoint.about.get("command")),
+            "command": training_command(config, f"runs/{name}", checkpoint.about.get("command"), begun),
+            **({INIT_FROM: begun} if begun else {}),
             "seconds": losses[-1].get("seconds"),
             "loss": losses[-1]["loss"],
             "validation_loss": held_out[-1] if held_out else None,

@@ -37,8 +37,10 @@ def describe(policy: DiffusionPolicy) -> dict[str, Any]:
         "action" {"center" (Da,), "scale" (Da,)}; "trajectory" (T, D), "horizons" and "executed" (first and
         last row of the trajectory that are carried out, the last not included); "inputs" {name: shape
         without B}; "given", the entries (T, D) that inpainting knows (features, and
-        actions before now where the policy is told them), or None; and "process", with the noise
-        levels of `num_inference_steps` steps: "timesteps", and of Gaussian diffusion "alpha_bar" (K,).
+        actions before now where the policy is told them), or None; "after_now", the features that inpainting
+        is given in the steps after now: "repeated" those of now, "zero" zeros, "denoised" none, or None;
+        and "process", with the noise levels of `num_inference_steps` steps: "timesteps", and of Gaussian
+        diffusion "alpha_bar" (K,).
 
     Raises:
         ConfigError: if the policy sees cameras: its encoder is not part of the denoiser.
@@ -68,6 +70,7 @@ def describe(policy: DiffusionPolicy) -> dict[str, Any]:
         "executed": [executed.start, executed.stop],
         "inputs": {name: list(value.shape[1:]) for name, value in conditions.denoiser_inputs.items()},
         "given": None if mask is None else mask[0].int().tolist(),
+        "after_now": None if mask is None else config.inpainting.after_now,
         "process": _process(policy),
         "denoiser": {"name": config.denoiser.name, **to_dict(config.denoiser)},
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from copy import deepcopy
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -159,6 +160,8 @@ def clear_the_way(run_dir: Path, step: int) -> None:
 def begin_from(trainer: Trainer, source: str | Path) -> dict[str, Any] | None:
     """Gives a fresh run a checkpoint's averaged weights, but not its normaliser; says which they were.
 
+    An encoder that was taught to tell the object's pose goes on telling it, from readings in the new units.
+
     Raises:
         CheckpointError: if there is no such checkpoint, or it is broken, or does not fit the policy.
     """
@@ -177,6 +180,15 @@ def begin_from(trainer: Trainer, source: str | Path) -> dict[str, Any] | None:
             if name.startswith("normalizer.")
         }
         load_state(trainer.policy, {**taken, **fitted}, path)
+        earlier = deepcopy(trainer.policy.normalizer)
+        earlier.load_state_dict(
+            {
+                name.removeprefix("normalizer."): value
+                for name, value in taken.items()
+                if name.startswith("normalizer.")
+            }
+        )
+        trainer.policy.obs_encoder.change_readings(earlier, trainer.policy.normalizer)
     return origin(path)
 
 

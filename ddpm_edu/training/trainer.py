@@ -29,6 +29,7 @@ from ddpm_edu.factory import build_policy
 from ddpm_edu.files import only_writer, refuse_foreign
 from ddpm_edu.paths import shipped_demonstrations
 from ddpm_edu.policy import DiffusionPolicy
+from ddpm_edu.settings import differences, to_dict
 from ddpm_edu.training.checkpoint import (
     BEST,
     Checkpoint,
@@ -89,7 +90,8 @@ class Trainer:
             taken: that is fitted on what is trained on.
 
     Raises:
-        ConfigError: if the folder holds a run of another configuration, or on other demonstrations.
+        ConfigError: if the folder holds a run of another configuration, or on other demonstrations, or if
+            the policy has another configuration than the run.
         CheckpointError: if the folder's newest checkpoint, or the one to begin from, is broken or unfit.
         DatasetError: if the demonstrations are missing or broken.
     """
@@ -131,6 +133,12 @@ class Trainer:
         self.losses = Losses(self.checkpoints, training, self.accelerator)
 
         self.policy = policy if policy is not None else build_policy(config.policy)
+        # The checkpoint says what the configuration says: a policy that is another would be opened as this.
+        for name, asked, found in differences(to_dict(config.policy), to_dict(self.policy.config)):
+            raise ConfigError(
+                f"config.policy.{name} is {asked!r}, and the policy to train has {found!r}; "
+                "pass a configuration with policy=policy.config"
+            )
         path = config.data.path or shipped_demonstrations(config.policy.task, config.policy.observation)
         self.windows, self.validation = self._read(path)
         self.batches = self.windows.batches(training.batch_size, seed=training.seed)

@@ -49,7 +49,8 @@ def record_episode(
 
     Returns:
         What `player.js` reads, plain containers: "hand" and "things", metres at each step, "decisions", each
-        with "step", "picture" and "levels" (levels, plans, steps, 3), "success".
+        with "step", "picture" and "levels" (levels, plans, steps, 3), "success"; None if the episode went
+        on after the decisions that are shown.
 
     Raises:
         ConfigError: for absolute actions, whose plans are poses already.
@@ -106,7 +107,7 @@ def record_episode(
     return {
         "title": f"{task.title}, simulator seed {seed}",
         "seconds": 1 / task.control_frequency,
-        "success": bool(info["success"]),
+        "success": bool(info["success"]) if done else None,
         "hand": [place["hand"] for place in places],
         "things": {"object": [place["object"] for place in places]},
         "camera": camera,
@@ -128,7 +129,7 @@ def player(record: Mapping[str, Any]) -> Live:
     axes.set(xlabel="x", ylabel="y", zlabel="z, metres")
     file = io.BytesIO()
     figure.savefig(file, format="png")
-    end = "succeeds" if record["success"] else "fails"
+    end = {True: "succeeds", False: "fails", None: "goes on after them"}[record["success"]]
     words = (
         f"{record['title']}: the way of the hand, and {len(decision['levels'][-1])} plans of the first of "
         f"{len(record['decisions'])} decisions; the episode {end}."

@@ -191,6 +191,8 @@ def test_the_command_on_a_card_makes_the_same_configuration(choice, overrides, o
     from ddpm_edu.commands.arguments import as_options, default_settings, from_options
 
     config = override(preset(**choice), **overrides)
+    begun = training_command(config, "runs/x", begun={"path": "runs/first one", "sha256": "0"})
+    assert begun == f"ddpm-edu train {options}--init-from 'runs/first one' --run-dir runs/x"
     command = training_command(config, "runs/x")
     assert command == f"ddpm-edu train {options}--run-dir runs/x"
     import tyro

@@ -9,7 +9,7 @@ import torch
 
 from ddpm_edu.factory import make_policy
 from ddpm_edu.reporting.episode_page import write_episode_page
-from ddpm_edu.viz.episode import record_episode
+from ddpm_edu.viz.episode import player, record_episode
 
 
 def test_every_decision_of_an_episode_stands_in_a_page_of_its_own(tmp_path):
@@ -24,6 +24,8 @@ def test_every_decision_of_an_episode_stands_in_a_page_of_its_own(tmp_path):
     assert levels.shape == (4, 4, 1 + 15, 3)  # noise and three steps, plans, places, metres
     np.testing.assert_allclose(levels[:, :, 0], np.broadcast_to(record["hand"][8], (4, 4, 3)))
     assert len(np.unique(levels[-1, :, -1], axis=0)) == 4  # each noise has a plan of its own
+    assert record["success"] is None  # it goes on
+    assert "of 2 decisions; the episode goes on after them" in player(record).html()
     page = write_episode_page(record, tmp_path / "show.html").read_text()
     assert "ddpmEdu.player(" in page
     addresses = re.findall(r'(?:src|href)="([^"]*)"', page)

@@ -48,6 +48,9 @@ def decide(path: Path, obs: dict[str, np.ndarray], noise: np.ndarray) -> np.ndar
     x, given = noise.astype(np.float64), None
     if about["given"] is not None:
         given = np.array(about["given"], dtype=bool)  # (T, D)
+        later = about["horizons"]["T"] - features.shape[1] if about["after_now"] != "denoised" else 0
+        after = features[:, -1:] * (about["after_now"] == "repeated")  # (B, 1, Do)
+        features = np.concatenate([features, np.repeat(after, later, axis=1)], axis=1)
     process = about["process"]
     steps, alpha_bar = process["timesteps"], process["alpha_bar"]
     for k, following in zip(steps, [*steps[1:], -1], strict=True):
@@ -71,6 +74,19 @@ def test_a_shipped_policy_decides_the_same_from_its_file(
     assert cli.main(["export", str(shipped_policy(name)), "--out", str(file)]) == 0
     assert "MB" in capsys.readouterr().out
     policy = load_policy(shipped_policy(name))
+    noise = torch.randn(policy.trajectory_shape(B), generator=torch.Generator().manual_seed(5))
+    obs = {key: torch.from_numpy(value) for key, value in observations.items()}
+    wanted = policy.predict_action(obs, generator=torch.Generator().manual_seed(5))["action"]
+    np.testing.assert_allclose(decide(file, observations, noise.numpy()), wanted.numpy(), atol=TOLERANCE)
+
+
+@pytest.mark.parametrize("after_now", ["denoised", "repeated", "zero"])
+def test_what_inpainting_is_given_after_now_stands_in_the_file(
+    after_now: str, observations: dict[str, np.ndarray], tmp_path: Path
+) -> None:
+    policy = make_policy("can", conditioning="inpainting", after_now=after_now, **SMALL)
+    policy.normalizer.fit(Demonstrations.read(shipped_demonstrations("can"), "can", max_demonstrations=2))
+    file = export_onnx(policy, tmp_path / "policy.onnx")
     noise = torch.randn(policy.trajectory_shape(B), generator=torch.Generator().manual_seed(5))
     obs = {key: torch.from_numpy(value) for key, value in observations.items()}
     wanted = policy.predict_action(obs, generator=torch.Generator().manual_seed(5))["action"]

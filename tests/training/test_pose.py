@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+from dataclasses import replace
 
 import h5py
 import pytest
@@ -17,11 +18,12 @@ from ddpm_edu.files import only_writer
 from ddpm_edu.paths import DATA, shipped_demonstrations
 from ddpm_edu.settings import override
 from ddpm_edu.training import pose
-from ddpm_edu.training.checkpoint import list_checkpoints, load_policy, read_checkpoint
+from ddpm_edu.training.checkpoint import list_checkpoints, load_policy, read_checkpoint, write_policy
 from ddpm_edu.training.log import read_log
 from ddpm_edu.training.pose import Frames, PoseTeacher, pose_errors, pose_loss, seeing_config, seeing_policy
 from ddpm_edu.training.practice import state_view, write_down
 from ddpm_edu.training.resume import save_finite
+from ddpm_edu.training.trainer import Trainer
 
 TEACHER, PICTURES = DATA / "policies" / "can_transformer", shipped_demonstrations("can", "image")
 
@@ -165,6 +167,20 @@ def test_told_demonstrations_are_what_the_eyes_see_and_the_same_actions(frames, 
     assert 0.0005 < off < 0.003
 
 
+def test_a_training_that_begins_from_taught_eyes_sees_what_they_saw(tmp_path):
+    """Its normaliser is fitted anew, on the six demonstrations that it has: the hand's readings change."""
+    taught = DATA / "policies" / "can_cameras"
+    config = read_checkpoint(taught, training=False).config
+    config = override(config, data__path=str(PICTURES), data__max_demonstrations=6, steps=2, warmup_steps=0)
+    trainer = Trainer(config, tmp_path / "run", init_from=taught)
+    before, after = load_policy(taught), trainer.policy.cpu().eval()
+    hand = "robot0_eef_pos"
+    assert (before.normalizer[hand].center - after.normalizer[hand].center).abs().max() > 0.03  # metres
+    frames = Frames([PICTURES], "can", "valid").obs(torch.arange(0, 100, 5))
+    # Shipped in 16 bits, and the hand's units, too: a tenth of a millimetre.
+    torch.testing.assert_close(_told(after, frames), _told(before, frames), atol=3e-4, rtol=0)
+
+
 @torch.no_grad()
 def _told(policy, frames):
     """What a policy's eyes tell (N, 14), in metres."""
@@ -173,16 +189,25 @@ def _told(policy, frames):
 
 
 def test_the_commands_make_a_policy_that_sees_and_practises(tmp_path, capsys):
-    see = ["see", "--policy", TEACHER, "--path", PICTURES, "--run-dir", tmp_path / "eyes", "--scenes", 0]
+    # A policy of state that was trained on a part of its file: of what it is given now nothing is left out.
+    checkpoint = read_checkpoint(TEACHER, training=False)
+    few = override(checkpoint.config, data__max_demonstrations=1, train_mask="other", rollout_every=5)
+    write_policy(tmp_path / "few", replace(checkpoint, config=few))
+    see = ["see", "--policy", tmp_path / "few", "--path", PICTURES, "--run-dir", tmp_path / "eyes"]
+    see += ["--scenes", 0]
     assert main([*map(str, see), "--steps", "2", "--batch-size", "4"]) == 0
     assert "held-out pictures: " in capsys.readouterr().out
     practise = ["practise", "--eyes", tmp_path / "eyes", "--path", PICTURES, "--run-dir", tmp_path / "run"]
     practise += ["--steps", 2, "--batch-size", 8, "--n-action-steps", 4]
     assert main([*map(str, practise)]) == 0
+    shown = Demonstrations.read(PICTURES, "can", filter_key="train")
+    windows = len(shown.action) + len(shown) * (2 + 5 - 10)  # T = 10, To = 2, Ta = 4: 5 padded steps after
+    assert f" {windows:,} windows; steps 0 to 2" in capsys.readouterr().out
     eyes, policy = load_policy(tmp_path / "eyes"), load_policy(tmp_path / "run")
     ours, theirs = policy.obs_encoder.state_dict(), eyes.obs_encoder.state_dict()
     assert all(torch.equal(ours[name], theirs[name]) for name in ours)
     assert policy.n_action_steps == 4
+    assert read_checkpoint(tmp_path / "run" / "state", training=False).config.policy.n_action_steps == 4
     command = read_checkpoint(tmp_path / "run", training=False).about["command"]
     assert command.startswith("ddpm-edu see --policy ")
     assert " && ddpm-edu practise --eyes " in command

@@ -22,9 +22,11 @@ from ddpm_edu.commands.practise import practise
 from ddpm_edu.commands.see import see
 from ddpm_edu.commands.train import train
 from ddpm_edu.errors import BusyError, CheckpointError, ConfigError, TrainingError, UserError
+from ddpm_edu.factory import build_policy
 from ddpm_edu.files import only_writer
 from ddpm_edu.paths import shipped_demonstrations
 from ddpm_edu.presets import preset
+from ddpm_edu.settings import override
 from ddpm_edu.training import trainer as trainer_module
 from ddpm_edu.training.checkpoint import Checkpoint, list_checkpoints, load_policy
 from ddpm_edu.training.log import read_log
@@ -187,6 +189,18 @@ def test_a_finished_run_is_given_more_steps(tmp_path):
     assert any(not torch.equal(before[name], after[name]) for name in before)
     with pytest.raises(ConfigError, match=r"training.steps = 20, and 8 is asked for"):
         Trainer(tiny(steps=8, **every), tmp_path / "longer")
+
+
+def test_a_policy_that_is_not_the_configured_one_is_refused(tmp_path):
+    """Its checkpoint would open as the configured one, and act as that."""
+    config = tiny(steps=4)
+    policy = build_policy(override(config, prediction_type="v_prediction").policy)
+    wrong = r"config\.policy\.noise\.prediction_type is 'epsilon', and .* has 'v_prediction'; pass"
+    with pytest.raises(ConfigError, match=wrong):
+        Trainer(config, tmp_path / "run", policy=policy)
+    again = override(config, policy=policy.config)
+    checkpoint = Trainer(again, tmp_path / "run", policy=policy).run(progress=False).checkpoint
+    assert load_policy(checkpoint).noise_scheduler.config.prediction_type == "v_prediction"
 
 
 def test_training_begins_from_other_weights(tmp_path):
