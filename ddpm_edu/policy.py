@@ -144,7 +144,7 @@ class DiffusionPolicy(nn.Module):
         """The windows over demonstrations that this policy is trained on."""
         config, obs_steps = self.config, self.conditioning.training_obs_steps
         horizons = (config.horizon, config.n_obs_steps, config.n_action_steps)
-        return Windows(demonstrations, *horizons, obs_steps=obs_steps)
+        return Windows(demonstrations, *horizons, obs_steps=obs_steps, from_rest=config.needs_past_action)
 
     # ------------------------------------------------------------------------------------- observing
 

@@ -8,9 +8,13 @@ from diffusers import DDPMScheduler
 from random_data import make_batch, make_observation
 
 from ddpm_edu.config import Config, PolicyConfig
+from ddpm_edu.data.demonstrations import Demonstrations
+from ddpm_edu.data.windows import Windows
 from ddpm_edu.errors import ConfigError
 from ddpm_edu.factory import build_policy, make_policy
+from ddpm_edu.paths import shipped_demonstrations
 from ddpm_edu.settings import override
+from ddpm_edu.simulation.past_actions import past_actions
 from ddpm_edu.training.checkpoint import Checkpoint, load_policy, write_policy
 
 SMALL = {
@@ -334,6 +338,28 @@ def test_past_actions_that_do_not_fit_are_refused(past_action, message):
     policy = small_policy(conditioning="inpainting", n_obs_steps=3, past_action_visible=True)
     with pytest.raises(ConfigError, match=message):
         act(policy, past_action=past_action)
+
+
+@pytest.mark.parametrize("action", ["delta", "absolute"])
+def test_training_tells_the_actions_before_an_episode_that_acting_tells(action):
+    """The first action again would be the answer; when it acts, the arm has rested before."""
+    told = {"conditioning": "inpainting", "n_obs_steps": 3, "past_action_visible": True}
+    policy = small_policy(**told, action=action)
+    demonstrations = Demonstrations.read(shipped_demonstrations("square"), "square", max_demonstrations=3)
+    demonstrations = demonstrations.to_absolute() if action == "absolute" else demonstrations
+    windows = policy.windows(demonstrations)
+    first = windows.is_pad[:, :2].all(dim=1).nonzero().flatten()
+    batch = windows.batch(first)
+    assert len(first) == len(demonstrations)
+    wanted = past_actions(policy, demonstrations.task, batch["obs"], [[]] * len(first))["past_action"]
+    torch.testing.assert_close(batch["action"][:, :2], wanted)
+    assert (batch["action"][:, 2] - wanted[:, 1]).abs().amax(dim=-1).min() > 0.01  # it is not the answer
+    plain = Windows(demonstrations, policy.horizon, 3, policy.n_action_steps, windows.obs_steps)
+    rows = torch.arange(len(plain))
+    real = ~plain.is_pad
+    assert torch.equal(windows.batch(rows)["action"][real], plain.batch(rows)["action"][real])
+    after = plain.is_pad[:, -1]
+    assert torch.equal(windows.batch(rows[after])["action"], plain.batch(rows[after])["action"])
 
 
 def test_with_one_observation_there_are_no_past_actions_to_tell():

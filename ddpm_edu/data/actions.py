@@ -56,6 +56,23 @@ def delta_to_absolute(action: Tensor, eef_pos: Tensor, eef_quat: Tensor, task: T
     return torch.cat([position, matrix_to_rotation_6d(rotation), action[..., 6:]], dim=-1)  # (..., 10)
 
 
+def at_rest(eef_pos: Tensor, eef_quat: Tensor, task: Task, action_type: str) -> Tensor:
+    """The action of an arm that rests with its hand open, as before an episode's first action.
+
+    Args:
+        eef_pos: (..., 3) where the hand is, metres.
+        eef_quat: (..., 4) its rotation, x y z w.
+        task: whose arm it is.
+        action_type: "delta" or "absolute".
+
+    Returns:
+        (..., 7): no motion; or (..., 10): the goal is where the hand is.
+    """
+    rest = eef_pos.new_zeros((*eef_pos.shape[:-1], 7))
+    rest[..., -1] = -1
+    return rest if action_type == "delta" else delta_to_absolute(rest, eef_pos, eef_quat, task)
+
+
 def absolute_to_delta(action: Tensor, eef_pos: Tensor, eef_quat: Tensor, task: Task) -> Tensor:
     """The delta action that sets a goal: the inverse of `delta_to_absolute` at the same pose.
 

@@ -34,6 +34,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ddpm_edu.data.actions import at_rest
 from ddpm_edu.data.demonstrations import Demonstrations
 from ddpm_edu.errors import CheckpointError, ConfigError
 from ddpm_edu.horizons import check_horizons
@@ -68,6 +69,9 @@ class Windows:
         n_action_steps: Ta, actions that are executed before the next look.
         obs_steps: observations in a batch, counted from the window's first step: To by default, T where
             the policy is trained on future observations too (inpainting).
+        from_rest: the actions before a demonstration are those of an arm at rest, and not its first one
+            again: for a policy that is told the actions before now. When it acts nothing was done before
+            the first decision, and in training it would be told the answer.
 
     Attributes:
         rows: (W, T) int64, which row of the demonstrations each step of each window is.
@@ -84,6 +88,7 @@ class Windows:
         n_obs_steps: int,
         n_action_steps: int,
         obs_steps: int | None = None,
+        from_rest: bool = False,
     ) -> None:
         obs_steps = n_obs_steps if obs_steps is None else obs_steps
         check_horizons(horizon, n_obs_steps, n_action_steps)
@@ -110,6 +115,7 @@ class Windows:
         self.rows, self.is_pad = torch.cat(rows), torch.cat(is_pad)  # (W, T)
 
         self._action = torch.from_numpy(np.ascontiguousarray(demonstrations.action))  # (N, Da)
+        self._action_rows = self._with_rest() if from_rest else self.rows  # (W, T)
         self._images = {}
         self._low_dim_names, self._low_dim_sizes, low_dim = [], [], []
         for key in demonstrations.task.observation(demonstrations.observation):
@@ -152,7 +158,21 @@ class Windows:
         low_dim = _gather(self._low_dim, obs_rows)  # (B, S, sum of Do)
         obs |= zip(self._low_dim_names, low_dim.split(self._low_dim_sizes, dim=-1), strict=True)
         is_pad = self.is_pad.index_select(0, indices)  # (B, T)
-        return {"obs": obs, "action": _gather(self._action, rows), "is_pad": is_pad}
+        action = _gather(self._action, self._action_rows.index_select(0, indices))  # (B, T, Da)
+        return {"obs": obs, "action": action, "is_pad": is_pad}
+
+    def _with_rest(self) -> Tensor:
+        """Appends each demonstration's action at rest to the actions; the rows (W, T) that lead there."""
+        data = self.demonstrations
+        first = np.concatenate([[0], data.episode_ends[:-1]])  # (E,)
+        pose = [torch.from_numpy(data.obs[key][first]) for key in ("robot0_eef_pos", "robot0_eef_quat")]
+        rest = at_rest(*pose, data.task, data.action_type)  # (E, Da)
+        episode = torch.from_numpy(np.searchsorted(data.episode_ends, self.rows[:, -1], side="right"))  # (W,)
+        # Padded from the window's first step on: before the demonstration, and not after it.
+        before = self.is_pad & (self.is_pad.cumprod(dim=1) == 1)  # (W, T)
+        there = len(self._action) + episode[:, None]  # (W, 1)
+        self._action = torch.cat([self._action, rest])  # (N + E, Da)
+        return torch.where(before, there, self.rows)
 
     def batches(self, batch_size: int, seed: int = 0) -> Batches:
         """Endless random batches of window indices, whose position can be saved; see `Batches`."""

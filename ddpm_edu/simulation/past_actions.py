@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from ddpm_edu.data.actions import delta_to_absolute
+from ddpm_edu.data.actions import at_rest
 from ddpm_edu.tasks import Task
 
 if TYPE_CHECKING:
@@ -43,11 +43,7 @@ def past_actions(
         if taken is None:
             continue
         recent = torch.from_numpy(np.array(taken[max(len(taken) - steps, 0) :], np.float32).reshape(-1, Da))
-        rest = torch.zeros(steps - len(recent), 7)
-        rest[:, -1] = -1
-        if policy.config.action == "absolute":  # to rest is to want to be where the hand is
-            keys = ("robot0_eef_pos", "robot0_eef_quat")
-            pose = [torch.as_tensor(observations[key][row, : len(rest)]).cpu() for key in keys]
-            rest = delta_to_absolute(rest, *pose, task)  # (steps, 10)
-        past[row] = torch.cat([rest, recent])
+        keys = ("robot0_eef_pos", "robot0_eef_quat")
+        pose = [torch.as_tensor(observations[key][row, : steps - len(recent)]).cpu() for key in keys]
+        past[row] = torch.cat([at_rest(*pose, task, policy.config.action), recent])
     return {"past_action": past.to(policy.device)}
