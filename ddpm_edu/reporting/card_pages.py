@@ -284,7 +284,7 @@ def _cell(cards: Sequence[Mapping[str, Any]], link: str, *wanted: str) -> str:
     if len(best) == 1:
         return lines[0] + setting
     rates = [_rate(card) for card in best]
-    mean = f"mean {statistics.mean(rates):.0%} of {len(rates)} seeds{setting}:"
+    mean = f"mean {statistics.mean(rates):.1%} of {len(rates)} seeds{setting}:"
     return "<br>".join([mean, *lines])
 
 

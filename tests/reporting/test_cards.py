@@ -68,7 +68,7 @@ def test_cards_of_two_seeds_share_a_cell_and_the_other_cells_say_that_they_were_
     assert [card["last"]["successes"] for card in cards] == [9, 7]
     assert cards[0]["last"]["command"] == "ddpm-edu rollout runs/can-state-unet-global-40-seed0 --episodes 10"
     text = tables(cards)
-    assert "mean 80% of 2 seeds, 40 steps:<br>[90% (60% to 98%) of 10]" in text
+    assert "mean 80.0% of 2 seeds, 40 steps:<br>[90% (60% to 98%) of 10]" in text
     assert text.count("70% (40% to 89%) of 10") == 3  # in both grids and in the list
     assert text.count("*not run*") == 14  # 8 + 8 cells, two of them the same filled one
     page = (out / "can-state-unet-global-40-seed1.md").read_text()
@@ -88,7 +88,7 @@ def test_seeds_share_a_cell_however_they_were_asked_for_and_other_settings_do_no
     other["training"]["learning_rate"] /= 2
     for edited in (older, other):
         (out / f"{edited['name']}.json").write_text(json.dumps(edited))
-    assert "mean 90% of 2 seeds" in tables(read_cards(out))
+    assert "mean 90.0% of 2 seeds" in tables(read_cards(out))
 
 
 def test_the_same_run_with_another_action_horizon_is_another_entry(tmp_path):
