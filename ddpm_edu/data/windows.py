@@ -169,7 +169,7 @@ class Windows:
         rest = at_rest(*pose, data.task, data.action_type)  # (E, Da)
         episode = torch.from_numpy(np.searchsorted(data.episode_ends, self.rows[:, -1], side="right"))  # (W,)
         # Padded from the window's first step on: before the demonstration, and not after it.
-        before = self.is_pad & (self.is_pad.cumprod(dim=1) == 1)  # (W, T)
+        before = self.is_pad.cumprod(dim=1).bool()  # (W, T)
         there = len(self._action) + episode[:, None]  # (W, 1)
         self._action = torch.cat([self._action, rest])  # (N + E, Da)
         return torch.where(before, there, self.rows)

@@ -174,21 +174,12 @@ def begin_from(trainer: Trainer, source: str | Path) -> dict[str, Any] | None:
         return None  # taken long ago, and gone since
     if not begun:
         taken = read_checkpoint(path, training=False).ema
-        fitted = {
-            name: value
-            for name, value in trainer.policy.state_dict().items()
-            if name.startswith("normalizer.")
-        }
-        load_state(trainer.policy, {**taken, **fitted}, path)
-        earlier = deepcopy(trainer.policy.normalizer)
-        earlier.load_state_dict(
-            {
-                name.removeprefix("normalizer."): value
-                for name, value in taken.items()
-                if name.startswith("normalizer.")
-            }
-        )
-        trainer.policy.obs_encoder.change_readings(earlier, trainer.policy.normalizer)
+        normalizer = trainer.policy.normalizer
+        fitted = deepcopy(normalizer.state_dict())
+        load_state(trainer.policy, taken, path)
+        earlier = deepcopy(normalizer)
+        normalizer.load_state_dict(fitted)
+        trainer.policy.obs_encoder.change_readings(earlier, normalizer)
     return origin(path)
 
 
